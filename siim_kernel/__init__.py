@@ -1,0 +1,1 @@
+"""Offline competition package for SIIM-FISABIO-RSNA COVID-19 Detection."""

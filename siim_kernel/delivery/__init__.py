@@ -1,0 +1,1 @@
+"""To Kaggle and back: manifest, rehearsal."""

@@ -1,0 +1,1 @@
+"""Networks, training input, training, prediction: the only room with TensorFlow."""

@@ -1,0 +1,50 @@
+"""Where Kaggle's data sources are mounted, in both layouts.
+
+A source is at `<root>/<slug>` (the older layout) or at `<root>/competitions/<slug>`, `<root>/datasets/<owner>/<slug>` or
+`<root>/notebooks/<owner>/<slug>` (pushes since 2026). Outside Kaggle the root comes from the caller.
+"""
+
+from pathlib import Path
+
+from siim_kernel.errors import MountError
+
+LAYOUTS = ("{slug}", "competitions/{slug}", "datasets/*/{slug}", "notebooks/*/{slug}", "kernels/*/{slug}", "code/*/{slug}")
+
+
+def find(slug, root):
+    """The one folder under `root` that holds the data source `slug`, as a Path.
+
+    Raises MountError when there is none (the message lists what is mounted) or more than one.
+    """
+    root = Path(root)
+    places = sorted({place for layout in LAYOUTS for place in root.glob(layout.format(slug=slug)) if place.is_dir()})
+    if len(places) == 1:
+        return places[0]
+    if places:
+        raise MountError(f"data source {slug} is mounted more than once: {', '.join(map(str, places))}; detach all but one")
+    mounted = ", ".join(map(str, sources(root))) or "nothing"
+    raise MountError(
+        f"data source {slug} is not mounted under {root}; found there: {mounted}. "
+        f"Attach it to the kernel (kernel-metadata.json), or correct the kernel's PARAMETERS"
+    )
+
+
+def find_all(slugs, root):
+    """`find` for several sources at once: a dict slug -> Path; one MountError names every missing source."""
+    found, faults = {}, []
+    for slug in slugs:
+        try:
+            found[slug] = find(slug, root)
+        except MountError as error:
+            faults.append(str(error))
+    if faults:
+        raise MountError("\n".join(faults))
+    return found
+
+
+def sources(root):
+    """Folders under `root` that look like mounted data sources, relative to it and sorted."""
+    root = Path(root)
+    groups = {layout.split("/")[0] for layout in LAYOUTS if "/" in layout}
+    places = [place for layout in LAYOUTS for place in root.glob(layout.format(slug="*")) if place.is_dir()]
+    return sorted({place.relative_to(root) for place in places if place.relative_to(root).as_posix() not in groups})

@@ -1,0 +1,1 @@
+"""A made competition: patients, findings, films."""

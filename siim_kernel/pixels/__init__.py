@@ -1,0 +1,1 @@
+"""From a file to pixels: DICOM, display greys, resized images, image sets, boxes."""

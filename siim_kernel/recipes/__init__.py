@@ -1,0 +1,1 @@
+"""Experiments as data: frozen dataclasses of strings, numbers and tuples."""
