@@ -1,5 +1,6 @@
 """The project's own recipes: the main one for Kaggle's GPUs, and small ones for a desk without one."""
 
+from siim_kernel.errors import RecipeError
 from siim_kernel.recipes.recipe import Augmentation, Phase, PixelRecipe, Recipe
 
 GENTLE = Augmentation(flip=0.5, rotate=8.0, zoom=0.1, shift=0.05, brightness=(0.9, 1.1), contrast=(0.85, 1.15), gamma=(0.85, 1.18))
@@ -9,6 +10,7 @@ MAIN = Recipe(
     about="Xception from ImageNet at 512 px, head first, then all; study softmax and `none`",
     network="xception",
     weights="imagenet",
+    batch_norm="kept",
     pixels=PixelRecipe(size=512),
     augmentation=GENTLE,
     dropout=0.3,
@@ -39,6 +41,7 @@ SMALL_IMAGENET = Recipe(
     about="Xception from ImageNet at 160 px, head first, then all: the pretrained road in minutes on two CPU cores",
     network="xception",
     weights="imagenet",
+    batch_norm="kept",
     pixels=PixelRecipe(size=160),
     augmentation=GENTLE,
     dropout=0.3,
@@ -50,3 +53,11 @@ SMALL_IMAGENET = Recipe(
 )
 
 RECIPES = (MAIN, SMALL, SMALL_IMAGENET)
+
+
+def by_name(name):
+    """The recipe of that name. Raises RecipeError that lists the names there are."""
+    for recipe in RECIPES:
+        if recipe.name == name:
+            return recipe
+    raise RecipeError(f"there is no recipe {name!r}; there are {', '.join(recipe.name for recipe in RECIPES)}")

@@ -41,7 +41,9 @@ class PixelRecipe:
     percentiles: tuple[float, float] = (0.5, 99.5)
 
     def __post_init__(self):
-        _require(isinstance(self.size, int) and 16 <= self.size <= 4096, f"a size in pixels is a whole number in 16..4096, got {self.size!r}")
+        _require(
+            isinstance(self.size, int) and 16 <= self.size <= 4096, f"a size in pixels is a whole number in 16..4096, got {self.size!r}"
+        )
         _require(self.aspect in ASPECTS, f"aspect is one of {', '.join(ASPECTS)}, got {self.aspect!r}")
         low, high = self.percentiles
         _require(0 <= low < high <= 100, f"percentiles are two rising numbers in 0..100, got {self.percentiles!r}")
@@ -113,6 +115,7 @@ class Recipe:
     width, middle   of `narrow_xception`: factor on the filters, middle-flow blocks
     heads           outputs: "study" (softmax over the four classes), "none" (sigmoid)
     loss_weights    one weight a head
+    batch_norm      "trained": its statistics follow the training batches; "kept": those of the loaded weights stay put
     scaling         "backbone": what the network was made for; "unit": greys divided by 255
     pixels          the pixel recipe of its image set
     phases          in order
@@ -133,6 +136,7 @@ class Recipe:
     middle: int = 8
     heads: tuple[str, ...] = HEADS
     loss_weights: tuple[float, ...] = (1.0, 1.0)
+    batch_norm: str = "trained"
     scaling: str = "backbone"
     dropout: float = 0.0
     augmentation: Augmentation = Augmentation()
@@ -158,6 +162,10 @@ class Recipe:
             f"recipe {self.name}: one loss weight a head is needed, got {len(self.loss_weights)} for {len(self.heads)}",
         )
         _require(self.scaling in SCALINGS, f"recipe {self.name}: scaling is one of {', '.join(SCALINGS)}, got {self.scaling!r}")
+        _require(
+            self.batch_norm == "trained" or (self.batch_norm == "kept" and self.weights != ""),
+            f"recipe {self.name}: batch_norm is trained, or kept where weights are loaded, got {self.batch_norm!r}",
+        )
         _require(self.balance in BALANCES, f"recipe {self.name}: balance is one of {', '.join(BALANCES)}, got {self.balance!r}")
         _require(self.keep in ("best", "last"), f"recipe {self.name}: keep is best or last, got {self.keep!r}")
         _require(self.group in GROUPS, f"recipe {self.name}: group is one of {', '.join(GROUPS)}, got {self.group!r}")
@@ -167,9 +175,7 @@ class Recipe:
 
 def to_dict(value):
     """A recipe (or a part of one) as plain dicts, lists, strings and numbers, ready for JSON."""
-    return {
-        field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-    }
+    return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
 
 
 def _plain(value):

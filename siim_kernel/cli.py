@@ -1,0 +1,376 @@
+"""The command line: parses, calls, prints; decides nothing."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from siim_kernel.errors import SiimKernelError
+
+app = typer.Typer(
+    name="siim-kernel",
+    help="From the competition's DICOMs to a checked submission.csv, as on Kaggle: offline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Split(StrEnum):
+    """Which films are read."""
+
+    train = "train"
+    test = "test"
+    both = "both"
+
+
+class Form(StrEnum):
+    """How an image set keeps its squares."""
+
+    npy = "npy"
+    png = "png"
+    jpg = "jpg"
+
+
+class Backend(StrEnum):
+    """Where films are decoded in parallel."""
+
+    loky = "loky"
+    dask = "dask"
+
+
+class Group(StrEnum):
+    """What folds never split."""
+
+    patient = "patient"
+    study = "study"
+    image = "image"
+
+
+def say(text):
+    """One line to standard error: progress and warnings, so that standard output holds results alone."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main():
+    """Runs the command line; an operator's mistake is one message and exit code 1 or 2, never a traceback."""
+    try:
+        app()
+    except SiimKernelError as error:
+        say(f"{type(error).__name__.removesuffix('Error').lower()} error: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say("stopped")
+        sys.exit(130)
+
+
+def progress_bar(text):
+    """A context with a rich progress bar on standard error and a callback (done, total) for it."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    @contextmanager
+    def bar():
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task(text, total=None)
+            yield lambda done, total=None: progress.update(task, completed=done, total=total)
+
+    return bar()
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder to make; gets competition/ and solution.csv.")],
+    studies: Annotated[int, typer.Option(help="Studies in train and test together.", min=8)] = 400,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    scale: Annotated[float, typer.Option(help="Factor on the films' sides; 1 is the real spread of 846 to 4,891 pixels.")] = 1.0,
+    workers: Annotated[int, typer.Option(help="Processes; 0 is one a core.", min=0)] = 0,
+):
+    """Make a made competition: synthetic chest films as DICOMs, its tables and its solution."""
+    from siim_kernel import kernels
+    from siim_kernel.phantom import films
+
+    with progress_bar("films") as progress:
+        films.make_competition(out, studies=studies, seed=seed, scale=scale, workers=workers or kernels.cores(), progress=progress)
+    print(f"{out / 'competition'} and {out / 'solution.csv'}")
+
+
+@app.command("build-images")
+def build_images(
+    source: Annotated[Path, typer.Argument(help="The competition folder with train/ and test/.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the image set; with several sizes a sub-folder a size.")],
+    size: Annotated[list[int] | None, typer.Option(help="Side in pixels [512]; several times: all from one reading.")] = None,
+    form: Annotated[Form, typer.Option("--format", help="npy is what training reads.")] = Form.npy,
+    split: Annotated[Split, typer.Option(help="Which films to read.")] = Split.both,
+    equalise: Annotated[bool, typer.Option("--equalise", help="Histogram equalisation.")] = False,
+    aspect: Annotated[str, typer.Option(help="stretch to the square, or pad with black.")] = "stretch",
+    workers: Annotated[int, typer.Option(help="Processes; 0 is one a core.", min=0)] = 0,
+    backend: Annotated[Backend, typer.Option(help="Local processes, or a Dask cluster.")] = Backend.loky,
+    verify: Annotated[bool, typer.Option("--verify", help="Read the finished set and compare every file's SHA-256.")] = False,
+):
+    """Build image sets: films decoded once and kept as small grey squares.
+
+    Films that cannot be read are named and left out, and the exit code is then 1.
+    """
+    from siim_kernel import kernels
+    from siim_kernel.pixels import imagesets
+    from siim_kernel.recipes.recipe import PixelRecipe
+
+    pixels = [PixelRecipe(size=side, equalise=equalise, aspect=aspect) for side in size or [512]]
+    with progress_bar("films") as progress:
+        built = kernels.build_images(
+            source, out, pixels, form=form.value, split=split.value, workers=workers or None, backend=backend.value, progress=progress
+        )
+    for folder in built.folders:
+        print(f"{folder}: {built.images} images")
+    for image, file, reason in built.not_read:
+        say(f"not read: {image} ({file}): {reason}")
+    faults = [f"{folder}: {fault}" for folder in built.folders for fault in imagesets.verify(folder)] if verify else []
+    for fault in faults:
+        say(fault)
+    if verify and not faults:
+        print("every file is as it was written")
+    raise typer.Exit(1 if built.not_read or faults else 0)
+
+
+@app.command()
+def folds(
+    competition: Annotated[Path, typer.Argument(help="The competition folder, or a folder with its tables alone.")],
+    out: Annotated[Path, typer.Argument(help="CSV to write: imageid,fold.")],
+    n_folds: Annotated[int, typer.Option(help="Number of folds.", min=2)] = 5,
+    group: Annotated[Group, typer.Option(help="What is never split.")] = Group.patient,
+    patients: Annotated[Path | None, typer.Option(help="CSV patientid,studyid,...,imageid; else the DICOM headers tell.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Image set; its near-duplicate images are kept together.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 42,
+):
+    """Make folds stratified by study class that keep each patient on one side."""
+    from siim_kernel.competition import folds as folding
+
+    table, duplicates = _tables_and_duplicates(competition, patients, images, headers=group is Group.patient)
+    made = folding.make_folds(table, n_folds, group.value, seed, duplicates or ())
+    folding.write_folds(made, out)
+    counts = table.assign(fold=made["fold"].to_numpy()).groupby(["fold", "label"]).size().unstack(fill_value=0)
+    print(counts.to_string())
+    print(_compared(duplicates))
+
+
+@app.command()
+def leakage(
+    competition: Annotated[Path, typer.Option(help="The competition folder, or a folder with its tables alone.")],
+    folds: Annotated[Path, typer.Option(help="CSV imageid,fold.")],
+    patients: Annotated[Path | None, typer.Option(help="CSV patientid,studyid,...,imageid; else the DICOM headers tell.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Image set in which near-duplicate images are looked for.")] = None,
+):
+    """Report what stands on both sides of folds; exit code 1 if anything does."""
+    from siim_kernel.competition import folds as folding
+
+    table, duplicates = _tables_and_duplicates(competition, patients, images, headers=True)
+    found = folding.leakage(table, folding.read_folds(folds, table), duplicates)
+    share = f"{found.studies_sharing_patient / max(found.studies, 1):.1%}"
+    print(f"{found.images} images, {found.studies} studies, {found.patients} patients")
+    print(f"patients in more than one fold: {found.shared_patients}")
+    print(f"studies in more than one fold: {found.split_studies}")
+    print(f"studies whose patient is also in another fold: {found.studies_sharing_patient} of {found.studies} ({share})")
+    if not found.patients_known:
+        say("warning: the patients of some images are not known: give --patients, or the DICOMs")
+    print(f"{_compared(duplicates)}; in more than one fold: {found.split_duplicates}")
+    for example in found.examples:
+        print(f"  {example}")
+    print("nothing stands on both sides" if found.ok else "LEAKAGE: the folds share films or patients")
+    raise typer.Exit(0 if found.ok else 1)
+
+
+def _tables_and_duplicates(competition, patients, images, headers):
+    from siim_kernel.competition import folds as folding
+    from siim_kernel.competition import tables
+    from siim_kernel.pixels import imagesets
+
+    training = tables.read_training(competition, patients=patients, headers=headers and patients is None)
+    for problem in training.problems:
+        say(f"warning: {problem}")
+    if images is None:
+        return training.images, None
+    opened = imagesets.open_set(images)
+    return training.images, folding.find_duplicates(opened.images, opened.table["image"])
+
+
+def _compared(duplicates):
+    return "duplicate images were not compared (no --images)" if duplicates is None else f"groups of duplicate images: {len(duplicates)}"
+
+
+@app.command()
+def solution(
+    competition: Annotated[Path, typer.Argument(help="The competition folder, or a folder with its tables alone.")],
+    out: Annotated[Path, typer.Argument(help="CSV to write: id,PredictionString,Usage.")],
+    drop_siblings: Annotated[bool, typer.Option("--drop-siblings", help="Unannotated siblings are Ignored too.")] = False,
+):
+    """Make a solution of the training tables as they stand."""
+    from siim_kernel.competition import solutions, tables
+
+    training = tables.read_training(competition, headers=False)
+    made = solutions.solution(training.images, drop_siblings)
+    solutions.write_solution(out, made)
+    print(f"{out}: {len(made)} rows, {(made['Usage'] == 'Ignored').sum()} of them ignored")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe (siim-kernel recipes).")],
+    images: Annotated[list[Path], typer.Option(help="Image set of the recipe's pixels; may be given several times.")],
+    competition: Annotated[Path, typer.Option(help="The competition folder, or a folder with its tables alone.")],
+    out: Annotated[Path, typer.Option(help="Folder for the runs, fold-0, fold-1, ...")],
+    folds: Annotated[Path | None, typer.Option(help="CSV imageid,fold; else folds are made by the recipe.")] = None,
+    n_folds: Annotated[int | None, typer.Option(help="Number of folds to make, else the recipe's.", min=2)] = None,
+    fold: Annotated[int | None, typer.Option(help="Fold that validates; without it all in turn.")] = None,
+    patients: Annotated[Path | None, typer.Option(help="CSV patientid,studyid,...,imageid; else the image set tells.")] = None,
+    imagenet: Annotated[Path | None, typer.Option(help="ImageNet weights without top, as Keras publishes them.")] = None,
+):
+    """Train a recipe on an image set."""
+    from siim_kernel import kernels
+    from siim_kernel.recipes import main as recipes
+
+    if folds is not None and n_folds is not None:
+        raise typer.BadParameter("--folds and --n-folds exclude each other")
+    runs = kernels.train(recipes.by_name(recipe), images, competition, out, folds, n_folds, fold, patients, imagenet, say)
+    for run in runs:
+        print(run.folder)
+
+
+@app.command()
+def predict(
+    competition: Annotated[Path, typer.Argument(help="The competition folder with test/ and sample_submission.csv.")],
+    run: Annotated[list[Path], typer.Option(help="Folder of a run, or of the runs of several folds; may be given several times.")],
+    out: Annotated[Path, typer.Option(help="Submission to write; not_read.csv comes beside it.")] = Path("submission.csv"),
+    workers: Annotated[int, typer.Option(help="Decoding processes; 0 is one a core.", min=0)] = 0,
+):
+    """Predict the test films, write the submission and check it.
+
+    The exit code is 1 when more than a fifth of the images could not be read; the file is written all the same.
+    """
+    from siim_kernel import kernels
+
+    with progress_bar("films") as progress:
+        predicted = kernels.predict(competition, run, out, workers=workers or None, progress=progress)
+    _print_prediction(predicted)
+    raise typer.Exit(0 if predicted.trusted else 1)
+
+
+def _print_prediction(predicted):
+    for image, file, reason in predicted.not_read[:20]:
+        say(f"not read: {image} ({file}): {reason}")
+    for warning in predicted.warnings:
+        say(f"warning: {warning}")
+    if predicted.unnamed:
+        say(f"warning: {len(predicted.unnamed)} films under test/ are not in the sample, the first is {predicted.unnamed[0]}")
+    print(f"{predicted.submission}: valid, {predicted.images} images, {len(predicted.not_read)} of them not read")
+    if not predicted.trusted:
+        say("more than a fifth of the images could not be read: do not trust this submission")
+
+
+@app.command()
+def check(
+    submission: Annotated[Path, typer.Argument(help="The submission.")],
+    sample: Annotated[Path, typer.Option(help="The competition's sample_submission.csv: header and ids.")],
+    competition: Annotated[Path | None, typer.Option(help="Its test/ gives the films' sizes, which bound the boxes.")] = None,
+):
+    """Say whether Kaggle would take a submission: exit code 0, or 1 with every fault named."""
+    from siim_kernel.competition import checking, tables
+
+    sizes = None
+    if competition is not None:
+        sizes, unread = tables.film_sizes(competition, "test")
+        for line in unread:
+            say(f"warning: {line}")
+    report = checking.check(submission, sample, sizes)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    for fault in report.faults:
+        print(fault)
+    print(f"{submission}: valid" if report.ok else f"{submission}: NOT valid, {len(report.faults)} faults")
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def score(
+    submission: Annotated[Path, typer.Argument(help="The submission.")],
+    solution: Annotated[Path, typer.Option(help="The solution: id,PredictionString[,Usage].")],
+    chance: Annotated[bool, typer.Option("--chance", help="Also the level of the same predictions given to random rows.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Standard output is JSON alone.")] = False,
+):
+    """Score a submission: the six average precisions of VOC 2010 at IoU over 0.5, and their mean."""
+    from siim_kernel.competition import metric
+
+    submitted, truth = metric.read_files(submission, solution)
+    result = metric.score(submitted, truth)
+    level = metric.chance(submitted, truth) if chance else None
+    if as_json:
+        values = {"AP": result.AP, "mAP": result.mAP}
+        print(json.dumps(values | ({"chance": {"mean": level[0], "sd": level[1]}} if chance else {})))
+        return
+    for name, value in result.AP.items():
+        print(f"{name:14}{'no truth' if value is None else f'{value:.4f}'}")
+    print(f"{'mAP':14}{'no truth' if result.mAP is None else f'{result.mAP:.4f}'}")
+    if chance:
+        print(f"{'chance':14}{level[0]:.4f} (sd {level[1]:.4f})")
+
+
+@app.command()
+def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe whole.")] = None):
+    """List the recipes, or print one."""
+    from siim_kernel.recipes import main as own
+    from siim_kernel.recipes.recipe import to_dict
+
+    if name is not None:
+        print(json.dumps(to_dict(own.by_name(name)), indent=1))
+        return
+    for recipe in own.RECIPES:
+        print(f"{recipe.name:16}{recipe.pixels.size:>5} px  {recipe.about}")
+
+
+@app.command()
+def rehearse(
+    kernel: Annotated[Path, typer.Argument(help="Kernel folder: kernel-metadata.json and its code.")],
+    input: Annotated[Path, typer.Option(help="What /kaggle/input holds.")],
+    working: Annotated[Path, typer.Option(help="What /kaggle/working becomes; empty or new.")],
+    set: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the kernel's PARAMETERS; may be given several times.")] = None,
+    minutes: Annotated[float, typer.Option(help="Time limit.")] = 720.0,
+):
+    """Run one kernel folder as Kaggle would: no network, read-only input, limits on time, memory and disk."""
+    from siim_kernel.delivery import manifest, rehearsal
+
+    limits = rehearsal.Limits(seconds=minutes * 60)
+    done = rehearsal.rehearse(kernel, input, working, parameters=manifest.parse_settings(set or []), limits=limits, on_line=print)
+    say(f"offline by {done.level}: {'; '.join(done.proof)}")
+    say(
+        f"{done.seconds / 60:.1f} min, peak {done.peak_bytes / 2**30:.1f} GiB, working {done.working_bytes / 2**20:.0f} MiB, log {done.log}"
+    )
+    if not done.ok:
+        say(f"the kernel failed: {done.killed or f'exit code {done.returncode}'}")
+    raise typer.Exit(0 if done.ok else 1)
+
+
+@app.command("dry-run")
+def dry_run(
+    competition: Annotated[Path | None, typer.Option(help="The competition folder; without it a phantom is made.")] = None,
+    solution: Annotated[Path | None, typer.Option(help="Its solution; without it a held-out fold is scored.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe to train; by default small, with --imagenet small-imagenet.")] = None,
+    imagenet: Annotated[Path | None, typer.Option(help="ImageNet weights without top, as Keras publishes them.")] = None,
+    out: Annotated[Path, typer.Option(help="Gets submission.csv, not_read.csv and summary.json; made anew.")] = Path("build/dry-run"),
+):
+    """Rehearse the whole way offline: images, training, inference, check, score. Run it from a checkout."""
+    from siim_kernel import dry_run as rehearsed
+
+    summary = rehearsed.run(out, competition, solution, recipe, imagenet, say)
+    print(rehearsed.as_text(summary))
+    raise typer.Exit(0 if summary["ok"] else 1)
+
+
+if __name__ == "__main__":
+    main()

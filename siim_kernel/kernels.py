@@ -1,0 +1,218 @@
+"""The story: from DICOMs to image sets, from image sets to runs, from runs to a submission.
+
+Three functions compose the rooms. The Kaggle kernels and the command line call them with the same arguments.
+"""
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from siim_kernel import mounts
+from siim_kernel import runs as stored_runs
+from siim_kernel.competition import checking, submission, tables
+from siim_kernel.competition import folds as folding
+from siim_kernel.errors import MountError, RecipeError, SubmissionError
+from siim_kernel.labels import NONE, STUDY_CLASSES
+from siim_kernel.pixels import building, dicom, imagesets
+from siim_kernel.recipes import main as own_recipes
+
+NOT_READ_LIMIT = 0.2  # share of the sample's images above which a submission is not to be trusted
+
+
+def cores():
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def build_images(source, out, pixels, form="npy", split="both", workers=None, backend="loky", progress=None):
+    """Builds image sets of a competition's films; returns `pixels.building.Built`.
+
+    source  the competition folder; only the split asked for is read, and no CSV is needed
+    pixels  pixel recipes, one a size
+    split   "train", "test" or "both"
+
+    Films that cannot be read are left out and named in the result. Raises MountError, TableError, ImageSetError.
+    """
+    chosen = tables.SPLITS if split == "both" else (split,)
+    if split == "both":
+        chosen = tuple(name for name in tables.SPLITS if (Path(source) / name).is_dir())
+        if not chosen:
+            raise MountError(f"{source} has neither train/ nor test/; give the competition folder")
+    films = pd.concat([tables.films(source, name).assign(split=name) for name in chosen], ignore_index=True)
+    return building.build(films, out, pixels, form=form, workers=workers or cores(), backend=backend, progress=progress)
+
+
+def train(recipe, images, competition, out, folds=None, n_folds=None, fold=None, patients=None, imagenet=None, say=print):
+    """Trains one fold or all folds of a recipe; returns the stored runs, one a fold, in `out/fold-K`.
+
+    recipe     a `Recipe`
+    images     folders of image sets; the one made by the recipe's pixel recipe is taken
+    folds      CSV imageid,fold; without it folds are made as the recipe says (n_folds overrides its number)
+    fold       the fold that validates; None trains all in turn
+    patients   CSV of patients where the image set and the DICOM headers do not tell them
+    """
+    from siim_kernel.learning import training
+
+    chosen = _image_set(images, recipe.pixels)
+    table = tables.read_training(competition, patients=patients, headers=False)
+    for problem in table.problems:
+        say(f"warning: {problem}")
+    material = training.join(chosen, table.images)
+    if material.left_out:
+        say(f"warning: {len(material.left_out)} training images are not in {chosen.folder}: {', '.join(material.left_out[:5])}")
+    if folds is not None:
+        made = folding.read_folds(folds, material.table)
+    else:
+        same = folding.find_duplicates(chosen.images[material.rows], material.table["image"])
+        made = folding.make_folds(material.table, n_folds or recipe.n_folds, recipe.group, recipe.seed, same)
+    there = sorted(made["fold"].unique())
+    if fold is not None and fold not in there:
+        raise RecipeError(f"there is no fold {fold}; there are {', '.join(map(str, there))}")
+    found = []
+    for number in there if fold is None else [fold]:
+        say(f"{recipe.name}: fold {number} of {len(there)}")
+        found.append(training.train_fold(recipe, material, made, int(number), stored_runs.fold_folder(out, number), imagenet, say))
+    return found
+
+
+def _image_set(folders, pixels):
+    """The first of the image sets (or of their sizes) that the pixel recipe made; the error names what each one is."""
+    faults = []
+    for folder in map(Path, folders):
+        nested = folder / str(pixels.size)
+        try:
+            return imagesets.open_set(nested if nested.is_dir() else folder, pixels)
+        except imagesets.ImageSetError as error:
+            faults.append(str(error))
+    raise imagesets.ImageSetError("\n".join(faults) or "no image set was given")
+
+
+def preflight(paths):
+    """Lines that say which transfer syntaxes films have and which decoders there are for each, before work starts."""
+    found = dicom.preflight(paths)
+    lines = [f"{syntax.count} films {syntax.name}: {', '.join(syntax.decoders) or 'NO DECODER'}" for syntax in found.syntaxes]
+    return lines + ([f"{len(found.unreadable)} films without a readable header"] if found.unreadable else [])
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a prediction made: the submission, how many images it has, and (image_id, file, reason) of those not read."""
+
+    submission: Path
+    images: int
+    not_read: tuple[tuple[str, str, str], ...]
+    unnamed: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def trusted(self):
+        """False where more than a fifth of the images could not be read."""
+        return len(self.not_read) <= NOT_READ_LIMIT * self.images
+
+
+def predict(competition, runs, out, sample=None, workers=None, progress=None):
+    """Predicts the test films of a competition and writes a submission that has been checked; returns `Predicted`.
+
+    runs    folders of runs; their mean is predicted
+    out     the submission; `not_read.csv` (image_id, file, reason) is written beside it
+    sample  the sample submission that gives header and ids, by default the competition's
+
+    An image that cannot be read, or has no file, gets the training priors as its row, is counted and listed, and a legal
+    file is always written. Missing runs, samples or test folders stop, and so does a submission that fails its own check.
+    """
+    from siim_kernel.learning import prediction, priors
+
+    competition, out = Path(competition), Path(out)
+    sample = Path(sample or competition / tables.SAMPLE)
+    stored = stored_runs.load_all(runs)
+    study_ids, image_ids = submission.bare_ids(submission.read_sample(sample)[1])
+    films = tables.films(competition, "test")
+    asked = films[films["image"].isin(image_ids)]
+    predictions = prediction.predict_films(zip(asked["image"], asked["path"], strict=True), stored, workers or cores(), progress)
+    read = predictions.images.set_index("image")
+    paths = asked.set_index("image")["path"]
+    not_read = [(image, str(Path(path).relative_to(competition)), reason) for image, path, reason in predictions.not_read]
+    not_read += [(image, "", "the sample names it, test/ has no file of it") for image in image_ids if image not in paths.index]
+    prior = pd.DataFrame([run.priors for run in stored]).mean()
+    studies = _studies(study_ids, predictions.images, asked.set_index("image")["study"], prior)
+    images = read.reindex(image_ids)
+    unread = images[NONE].isna()
+    images.loc[unread, NONE] = prior[NONE]
+    for image in images.index[unread & images.index.isin(paths.index)]:
+        images.loc[image, ["rows", "columns"]] = tables.film_size(paths[image])
+    boxes = stored[0].prior_boxes
+    images["boxes"] = [
+        [] if pd.isna(row.rows) else priors.boxes_of_film(boxes, row.none, row.rows, row.columns) for row in images.itertuples()
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    submission.write(out, sample, studies, images)
+    _write_not_read(out.with_name("not_read.csv"), not_read)
+    sizes = {image: (row.rows, row.columns) for image, row in images[images["rows"].notna()].iterrows()}
+    report = checking.check(out, sample, sizes)
+    if not report.ok:
+        lines = "\n".join(map(str, report.faults[:10]))
+        raise SubmissionError(f"the submission {out} was written and fails its own check ({len(report.faults)} faults):\n{lines}")
+    unnamed = tuple(films["image"][~films["image"].isin(image_ids)])
+    return Predicted(out, len(images), tuple(not_read), unnamed, tuple(map(str, report.warnings)))
+
+
+def _studies(ids, images, study_of, prior):
+    """Study probabilities in the order of `ids`; a study of which no image was read has the priors."""
+    from siim_kernel.learning import prediction
+
+    means = prediction.study_means(images, study_of).reindex(ids)
+    return means.fillna({name: prior[name] for name in STUDY_CLASSES})
+
+
+def _write_not_read(path, rows):
+    with open(path.with_name(path.name + ".part"), "w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("image_id", "file", "reason"), *rows])
+    os.replace(path.with_name(path.name + ".part"), path)
+
+
+def images_on_kaggle(root, working, competition, recipes, split):
+    """The image kernel: image sets for some recipes' pixels into `working/images`; unreadable films cost a warning."""
+    mounted = mounts.find(competition, root)
+    pixels = tuple(dict.fromkeys(own_recipes.by_name(name).pixels for name in recipes))
+    built = build_images(mounted, Path(working) / "images", pixels, split=split)
+    print(f"{built.images} images, {len(built.not_read)} films not read")
+    for image, file, reason in built.not_read:
+        print(f"WARNING: not read: {image} ({file}): {reason}")
+
+
+def train_on_kaggle(root, working, competition, images, imagenet, recipe, fold):
+    """The training kernel: one fold, or all, of a recipe into `working/runs`."""
+    wanted = own_recipes.by_name(recipe)
+    slugs = [competition, *images, *([imagenet] if wanted.weights else [])]
+    mounted = mounts.find_all(slugs, root)
+    sets = [mounted[slug] / "images" if (mounted[slug] / "images").is_dir() else mounted[slug] for slug in images]
+    weights = _only_file(mounted[imagenet], "*.h5") if wanted.weights else None
+    for run in train(wanted, sets, mounted[competition], Path(working) / "runs", fold=fold, imagenet=weights):
+        print(f"trained {run.folder}")
+
+
+def predict_on_kaggle(root, working, competition, runs):
+    """The inference kernel: `working/submission.csv` out of the mounted competition and runs, checked."""
+    mounted = mounts.find_all([competition, *runs], root)
+    folders = [mounted[slug] / "runs" if (mounted[slug] / "runs").is_dir() else mounted[slug] for slug in runs]
+    for line in preflight(tables.films(mounted[competition], "test")["path"]):
+        print(line)
+    predicted = predict(mounted[competition], folders, Path(working) / "submission.csv")
+    for image, file, reason in predicted.not_read:
+        print(f"WARNING: not read: {image} ({file}): {reason}")
+    for warning in predicted.warnings:
+        print(f"WARNING: {warning}")
+    if not predicted.trusted:
+        print(f"WARNING: more than a fifth of the images could not be read ({len(predicted.not_read)} of {predicted.images})")
+    print(f"submission.csv is valid: {predicted.images} images, {len(predicted.not_read)} not read")
+
+
+def _only_file(folder, pattern):
+    """The one file of a mounted dataset that fits a pattern; MountError where there is none or more than one."""
+    found = sorted(Path(folder).rglob(pattern))
+    if len(found) != 1:
+        raise MountError(f"{folder} should hold one file {pattern}, it holds {', '.join(path.name for path in found) or 'none'}")
+    return found[0]

@@ -1,0 +1,144 @@
+"""Training input: image set -> tf.data, with one fused augmentation.
+
+The order of the films and every random change are functions of (seed, epoch, index): the same recipe gives the same
+batches, and a training that goes on at epoch E sees what it would have seen.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from siim_kernel.labels import NONE, NOT_READ, STUDY_CLASSES
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Films to learn from or to be validated on.
+
+    images   uint8 [N, S, S], anything that can be indexed (a memory map)
+    rows     int [M]: which of them, one per example
+    targets  "study" float32 [M, 4] one-hot, "none" float32 [M, 1]
+    weights  float32 [M] by head; a film that was not read for boxes weighs 0 for "none"
+    """
+
+    images: object
+    rows: np.ndarray
+    targets: dict
+    weights: dict
+
+    def __len__(self):
+        return len(self.rows)
+
+
+def examples(images, rows, table, recipe, balanced):
+    """`Examples` of some rows of an image set.
+
+    table     training table in the order of `rows`: label, reading
+    balanced  weigh the study classes as the recipe's `balance` says (class_weights: each class the same sum)
+    """
+    codes = np.array([STUDY_CLASSES.index(label) for label in table["label"]])
+    weights = np.ones(len(codes), np.float32)
+    if balanced and recipe.balance == "class_weights":
+        counts = np.bincount(codes, minlength=len(STUDY_CLASSES))
+        weights = (len(codes) / (np.count_nonzero(counts) * counts[codes])).astype(np.float32)
+    targets = {
+        "study": np.eye(len(STUDY_CLASSES), dtype=np.float32)[codes],
+        "none": (table["reading"] == NONE).to_numpy(np.float32)[:, None],
+    }
+    by_head = {"study": weights, "none": (table["reading"] != NOT_READ).to_numpy(np.float32)}
+    heads = recipe.heads
+    return Examples(images, np.asarray(rows), {head: targets[head] for head in heads}, {head: by_head[head] for head in heads})
+
+
+def epoch_order(seed, epoch, codes, balance):
+    """Indices of the examples in the order of an epoch, int [M].
+
+    codes    study class of each example, int [M]; with balance "sampling" each class is drawn equally often, with replacement
+    """
+    draw = np.random.default_rng((seed, epoch))
+    if balance != "sampling":
+        return draw.permutation(len(codes))
+    counts = np.bincount(codes)
+    chances = 1 / counts[codes]
+    return draw.choice(len(codes), size=len(codes), p=chances / chances.sum())
+
+
+def augment(image, augmentation, draw):
+    """One random affine and one change of greys: uint8 [S, S] -> uint8 [S, S].
+
+    draw  numpy Generator; the same state gives the same image. What comes in from outside the film is black.
+    """
+    flip, turn, zoom, right, down, shear, bright, contrast, gamma = draw.random(9)
+
+    def between(share, low, high):
+        return low + share * (high - low)
+
+    size = image.shape[0]
+    angle = np.deg2rad(between(turn, -augmentation.rotate, augmentation.rotate))
+    slant = np.tan(np.deg2rad(between(shear, -augmentation.shear, augmentation.shear)))
+    scale = between(zoom, 1 - augmentation.zoom, 1 + augmentation.zoom)
+    mirror = -1.0 if flip < augmentation.flip else 1.0
+    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = scale * turned @ np.array([[1.0, slant], [0.0, 1.0]]) @ np.diag([mirror, 1.0])
+    centre = np.full(2, (size - 1) / 2)
+    shift = size * augmentation.shift * np.array([between(right, -1, 1), between(down, -1, 1)])
+    offset = centre + shift - matrix @ centre
+    if not (np.array_equal(matrix, np.eye(2)) and np.array_equal(offset, np.zeros(2))):
+        image = cv2.warpAffine(image, np.column_stack([matrix, offset]), (size, size), flags=cv2.INTER_LINEAR)
+    greys = (np.arange(256) / 255) ** between(gamma, *augmentation.gamma) * 255
+    mean = greys[image].mean() if augmentation.contrast != (1.0, 1.0) else 0.0
+    greys = ((greys - mean) * between(contrast, *augmentation.contrast) + mean) * between(bright, *augmentation.brightness)
+    return cv2.LUT(image, np.clip(np.rint(greys), 0, 255).astype(np.uint8))
+
+
+def training_data(films, recipe, first_epoch, epochs):
+    """tf.data of augmented batches for the epochs `first_epoch` .. `epochs` - 1, one after the other.
+
+    Elements are (uint8 [B, S, S, 1], targets by head, weights by head); an epoch has `steps(films, recipe)` batches.
+    """
+    codes = films.targets["study"].argmax(axis=1)
+    order = lru_cache(maxsize=2)(lambda epoch: epoch_order(recipe.seed, epoch, codes, recipe.balance))
+
+    def load(epoch, position):
+        index = order(int(epoch))[position]
+        draw = np.random.default_rng((recipe.seed, int(epoch), int(position)))
+        return augment(np.asarray(films.images[films.rows[index]]), recipe.augmentation, draw), index
+
+    def one(epoch, position):
+        image, index = tf.numpy_function(load, (epoch, position), (tf.uint8, tf.int64))
+        return _example(image, index, films, recipe)
+
+    def one_epoch(epoch):
+        positions = tf.data.Dataset.range(len(films))
+        return positions.map(lambda position: one(epoch, position), num_parallel_calls=2, deterministic=True).batch(recipe.batch)
+
+    return tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch).prefetch(2)
+
+
+def plain_data(films, recipe):
+    """tf.data of the films once, in order and as they are, with targets and weights."""
+
+    def load(index):
+        return np.asarray(films.images[films.rows[index]])
+
+    def one(index):
+        return _example(tf.numpy_function(load, (index,), tf.uint8), index, films, recipe)
+
+    return tf.data.Dataset.range(len(films)).map(one, num_parallel_calls=2, deterministic=True).batch(recipe.batch).prefetch(2)
+
+
+def steps(films, recipe):
+    """Batches an epoch."""
+    return -(-len(films) // recipe.batch)
+
+
+def _example(image, index, films, recipe):
+    size = recipe.pixels.size
+    image = tf.ensure_shape(image, (size, size))[..., tf.newaxis]
+    index = tf.ensure_shape(index, ())
+    targets = {head: tf.gather(tf.constant(values), index) for head, values in films.targets.items()}
+    weights = {head: tf.gather(tf.constant(values), index) for head, values in films.weights.items()}
+    return image, targets, weights

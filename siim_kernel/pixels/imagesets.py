@@ -1,0 +1,150 @@
+"""Image sets: films decoded once and kept as small grey squares.
+
+A set is a folder with `images.csv` (one row per image), `pixels.json` (its pixel recipe), `SHA256SUMS`, `not_read.csv`
+(films left out, with the reason) and the squares: `images.npy` (uint8 [N, S, S], opened as a memory map), or one PNG or JPG
+per image in `train/` and `test/` with `meta.csv` (image_id, dim0, dim1, split), the form in which resized copies of the
+competition are published. With several sizes each size is a sub-folder named by its side.
+
+A finished set holds nothing of how it was built: the same films give the same bytes for any number of workers.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from siim_kernel.errors import ImageSetError
+from siim_kernel.files import sha256, write_atomically
+from siim_kernel.recipes.recipe import PixelRecipe, difference, from_dict
+
+IMAGES, TABLE, RECIPE, META, NOT_READ, SUMS = "images.npy", "images.csv", "pixels.json", "meta.csv", "not_read.csv", "SHA256SUMS"
+SCRATCH = ".building"
+FORMATS = ("npy", "png", "jpg")
+COLUMNS = ("image", "study", "series", "patient", "source", "class", "split", "rows", "columns")
+COLUMNS += ("photometric", "transfer_syntax", "size_bytes", "crc32")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """An opened image set: `images[i]` is uint8 [S, S] and belongs to row i of `table` (columns of `COLUMNS`)."""
+
+    folder: Path
+    images: object
+    table: pd.DataFrame
+    recipe: PixelRecipe
+
+
+def _set_files(folder):
+    """The files of a set in order: all but the sums."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS and SCRATCH not in path.parts)
+
+
+def write_sums(folder):
+    """Writes `SHA256SUMS` over all other files of a set; it is the last file of a build, so a set without it is unfinished."""
+    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in _set_files(folder)]
+    write_atomically(folder / SUMS, "".join(lines))
+
+
+def verify(folder):
+    """Reads every file of a set and compares it with `SHA256SUMS`: a list of faults, empty for a sound set."""
+    folder = Path(folder)
+    stated = {}
+    for line in _sums_of(folder).splitlines():
+        digest, name = line.split("  ", 1)
+        stated[name] = digest
+    faults = [f"{name} is missing" for name in stated if not (folder / name).is_file()]
+    for path in _set_files(folder):
+        name = path.relative_to(folder).as_posix()
+        if name not in stated:
+            faults.append(f"{name} does not belong to the set")
+        elif (digest := sha256(path)) != stated[name]:
+            faults.append(f"{name} has changed: SHA-256 {digest}, {SUMS} says {stated[name]}")
+    return faults
+
+
+def _sums_of(folder):
+    try:
+        return (folder / SUMS).read_text()
+    except FileNotFoundError:
+        raise ImageSetError(f"{folder} has no {SUMS}: its build did not finish, or it is no image set") from None
+
+
+class _Files:
+    """The squares of a set of PNG or JPG files; `files[i]` is uint8 [S, S]."""
+
+    def __init__(self, paths, size):
+        self.paths, self.shape, self.dtype = paths, (len(paths), size, size), np.dtype(np.uint8)
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        square = cv2.imread(str(self.paths[index]), cv2.IMREAD_GRAYSCALE)
+        if square is None or square.shape != self.shape[1:]:
+            found = "not readable" if square is None else f"{square.shape[0]}x{square.shape[1]}"
+            raise ImageSetError(f"{self.paths[index]} is {found}; the set's squares are {self.shape[1]}x{self.shape[2]}")
+        return square
+
+
+def open_set(folder, recipe=None):
+    """Opens a finished image set.
+
+    recipe  the pixel recipe it must have been made by; ImageSetError with both sides where it was another
+
+    A folder published as PNG or JPG with `meta.csv` alone opens too: its pixel recipe is then its side and otherwise unknown.
+    Raises ImageSetError where the folder is no finished set.
+    """
+    folder = Path(folder)
+    if not (folder / RECIPE).exists():
+        if (folder / META).exists():
+            return _open_published(folder, recipe)
+        nested = sorted(path.parent.name for path in folder.glob(f"*/{RECIPE}"))
+        remedy = f"it holds the sizes {', '.join(nested)}: name one of them" if nested else "build it with `siim-kernel build-images`"
+        if (folder / SCRATCH).exists():
+            remedy = "its build was interrupted: run the same `siim-kernel build-images` again, it goes on"
+        raise ImageSetError(f"{folder} is no finished image set ({RECIPE} is missing); {remedy}")
+    _sums_of(folder)
+    stored = json.loads((folder / RECIPE).read_text())
+    made_by = from_dict(PixelRecipe, stored["pixels"])
+    require_recipe(made_by, recipe, folder)
+    table = pd.read_csv(folder / TABLE, dtype=dict.fromkeys(set(COLUMNS) - {"rows", "columns", "size_bytes"}, str), keep_default_na=False)
+    if stored["form"] == "npy":
+        squares = np.load(folder / IMAGES, mmap_mode="r")
+    else:
+        squares = _Files([folder / row.split / f"{row.image}.{stored['form']}" for row in table.itertuples()], made_by.size)
+    if len(squares) != len(table):
+        raise ImageSetError(f"{folder}: {len(squares)} images and {len(table)} rows in {TABLE}; build it again")
+    return ImageSet(folder, squares, table, made_by)
+
+
+def require_recipe(made_by, wanted, where):
+    """ImageSetError that prints both sides where a pixel recipe is not the wanted one."""
+    differences = difference(made_by, wanted) if wanted is not None else []
+    if differences:
+        raise ImageSetError(f"{where} was made by another pixel recipe: {'; '.join(differences)}; build an image set for this recipe")
+
+
+def _open_published(folder, recipe):
+    """A published set of resized files with only `meta.csv`: what else the table of a set holds stays empty."""
+    meta = pd.read_csv(folder / META, dtype={"image_id": str, "split": str})
+    lacking = {"image_id", "dim0", "dim1", "split"} - set(meta.columns)
+    if lacking:
+        raise ImageSetError(f"{folder / META} lacks the columns {', '.join(sorted(lacking))}")
+    paths = []
+    for row in meta.itertuples():
+        found = [path for form in FORMATS[1:] if (path := folder / row.split / f"{row.image_id}.{form}").exists()]
+        if not found:
+            raise ImageSetError(f"{folder}: image {row.image_id} of {META} has no file under {row.split}/")
+        paths.append(found[0])
+    first = cv2.imread(str(paths[0]), cv2.IMREAD_GRAYSCALE)
+    if first is None:
+        raise ImageSetError(f"{paths[0]} is not readable as an image")
+    made_by = PixelRecipe(size=first.shape[0])
+    require_recipe(made_by, recipe, folder)
+    table = pd.DataFrame(
+        dict.fromkeys(COLUMNS, "") | {"image": meta.image_id, "split": meta.split, "rows": meta.dim0, "columns": meta.dim1}
+    )[list(COLUMNS)]
+    return ImageSet(folder, _Files(paths, made_by.size), table, made_by)

@@ -1,0 +1,135 @@
+"""What a training run stores, and how it is verified when it is loaded. No TensorFlow here.
+
+A run is a folder for one fold: `run.json` (the record, written last), `model.weights.h5`, `folds.csv`, `out_of_fold.csv`
+(predictions of the validation films by a network that never saw their patients) and `history.csv`. A training of several
+folds is a folder of such folders, `fold-0`, `fold-1`, ...
+"""
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from siim_kernel.errors import RunError
+from siim_kernel.files import sha256, write_atomically
+from siim_kernel.recipes.recipe import Recipe, difference, from_dict, to_dict
+
+RECORD, WEIGHTS, FOLDS, OUT_OF_FOLD, HISTORY = "run.json", "model.weights.h5", "folds.csv", "out_of_fold.csv", "history.csv"
+FILES = (WEIGHTS, FOLDS, OUT_OF_FOLD, HISTORY)
+FORMAT = 1
+VERSIONED = (
+    "siim-kernel",
+    "tensorflow",
+    "tensorflow-cpu",
+    "keras",
+    "numpy",
+    "pandas",
+    "pydicom",
+    "opencv-python-headless",
+    "imagecodecs",
+    "python-gdcm",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run, verified.
+
+    priors       shares among the training films: the four study classes and `none`
+    prior_boxes  lists of xmin, ymin, xmax, ymax as shares of the film's sides, and the share of boxed films each one hits
+    record       all of run.json
+    """
+
+    folder: Path
+    recipe: Recipe
+    fold: int
+    priors: dict
+    prior_boxes: list
+    record: dict
+
+    @property
+    def weights(self):
+        """Path of the network's weights."""
+        return self.folder / WEIGHTS
+
+
+def fold_folder(out, fold):
+    """Where the run of one fold stands in the folder of a training."""
+    return Path(out) / f"fold-{fold}"
+
+
+def save(folder, recipe, fold, facts):
+    """Writes the record of a run whose other files (`FILES`) are in `folder` already; with it the run is finished.
+
+    facts  dict for JSON: priors, prior_boxes, split, image_set, ...
+    """
+    folder = Path(folder)
+    record = {
+        "format": FORMAT,
+        "recipe": to_dict(recipe),
+        "fold": fold,
+        **facts,
+        "versions": versions(),
+        "files": {name: sha256(folder / name) for name in FILES},
+    }
+    write_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
+
+
+def digest(content):
+    """SHA-256 of text or bytes as 64 hex digits."""
+    return hashlib.sha256(content if isinstance(content, bytes) else content.encode()).hexdigest()
+
+
+def versions():
+    """Versions of Python and of the packages that decide a run, as installed."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def load(folder, recipe=None):
+    """The `Run` of a folder, with every file's SHA-256 compared.
+
+    recipe  if given, what the run must have been made by; RunError prints both sides where it was another
+
+    Raises RunError where the run is missing, unfinished, changed or of another format.
+    """
+    folder = Path(folder)
+    try:
+        record = json.loads((folder / RECORD).read_text())
+    except FileNotFoundError:
+        raise RunError(f"{folder} holds no finished run ({RECORD} is missing); train it, or name the folder of a finished one") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, NotADirectoryError) as error:
+        raise RunError(f"{folder / RECORD} is not a run's record: {error}") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        found = record.get("format") if isinstance(record, dict) else record
+        raise RunError(f"{folder / RECORD} has format {found!r}, this version reads {FORMAT}; use the version that wrote it")
+    for name, digest in record["files"].items():
+        if not (folder / name).is_file():
+            raise RunError(f"{folder} lacks {name}, which {RECORD} names; copy the whole run again")
+        if (found := sha256(folder / name)) != digest:
+            raise RunError(f"{folder / name} has changed: SHA-256 {found}, {RECORD} says {digest}; copy the run again")
+    stored = from_dict(Recipe, record["recipe"])
+    if recipe is not None and (lines := difference(stored, recipe)):
+        raise RunError(f"{folder} was made by another recipe: {'; '.join(lines)}")
+    return Run(folder, stored, record["fold"], record["priors"], record["prior_boxes"], record)
+
+
+def load_all(folders):
+    """The runs in some folders, each a run or a folder of `fold-K` runs, in order.
+
+    Raises RunError where a folder holds none, or a fold of it is unfinished.
+    """
+    found = []
+    for folder in map(Path, folders):
+        nested = sorted((path for path in folder.glob("fold-*") if path.is_dir()), key=lambda path: (len(path.name), path.name))
+        found += [load(path) for path in nested] if nested and not (folder / RECORD).exists() else [load(folder)]
+    if not found:
+        raise RunError("no run was given; name at least one folder of a finished run")
+    return found

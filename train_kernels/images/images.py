@@ -1,0 +1,41 @@
+"""Kaggle kernel: DICOMs -> image sets, on CPU. Other kernels take its output as a data source."""
+
+# %%
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+# %%
+# PARAMETERS
+COMPETITION = "siim-covid19-detection"
+RECIPES = ("main",)  # image sets for the pixel recipes of these
+SPLIT = "train"  # train, test or both
+# END PARAMETERS
+
+# %%
+INPUT = Path(os.environ.get("SIIM_KERNEL_INPUT", "/kaggle/input"))
+WORKING = Path(os.environ.get("SIIM_KERNEL_WORKING", "/kaggle/working"))
+
+
+def install():
+    """The package, and what this image lacks, from the attached wheels into scratch, never over the image's own."""
+    lacking = [
+        name
+        for name, module in {"python-gdcm": "gdcm", "imagecodecs": "imagecodecs", "pydicom": "pydicom"}.items()
+        if not find_spec(module)
+    ]
+    wheels = {str(path.parent) for layout in ("", "datasets/*/") for path in INPUT.glob(f"{layout}siim-kernel-*/*.whl")}
+    sys.path.insert(0, tempfile.mkdtemp())
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", sys.path[0]]
+    subprocess.run([*pip, *(f"--find-links={folder}" for folder in sorted(wheels)), "siim-kernel", *lacking], check=True)
+
+
+# %%
+if __name__ == "__main__":
+    install()
+    from siim_kernel import kernels
+
+    kernels.images_on_kaggle(INPUT, WORKING, competition=COMPETITION, recipes=RECIPES, split=SPLIT)

@@ -1,0 +1,43 @@
+"""Kaggle kernel: image set -> trained runs, on GPU, inside the session limit."""
+
+# %%
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+# %%
+# PARAMETERS
+COMPETITION = "siim-covid19-detection"
+IMAGES = ("siim-kernel-images",)  # kernels or datasets with image sets
+IMAGENET = "siim-kernel-imagenet-weights"  # used by recipes that start from ImageNet
+RECIPE = "main"
+FOLD = 0  # None trains all folds in turn
+# END PARAMETERS
+
+# %%
+INPUT = Path(os.environ.get("SIIM_KERNEL_INPUT", "/kaggle/input"))
+WORKING = Path(os.environ.get("SIIM_KERNEL_WORKING", "/kaggle/working"))
+
+
+def install():
+    """The package, and what this image lacks, from the attached wheels into scratch, never over the image's own."""
+    lacking = [
+        name
+        for name, module in {"python-gdcm": "gdcm", "imagecodecs": "imagecodecs", "pydicom": "pydicom"}.items()
+        if not find_spec(module)
+    ]
+    wheels = {str(path.parent) for layout in ("", "datasets/*/") for path in INPUT.glob(f"{layout}siim-kernel-*/*.whl")}
+    sys.path.insert(0, tempfile.mkdtemp())
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", sys.path[0]]
+    subprocess.run([*pip, *(f"--find-links={folder}" for folder in sorted(wheels)), "siim-kernel", *lacking], check=True)
+
+
+# %%
+if __name__ == "__main__":
+    install()
+    from siim_kernel import kernels
+
+    kernels.train_on_kaggle(INPUT, WORKING, competition=COMPETITION, images=IMAGES, imagenet=IMAGENET, recipe=RECIPE, fold=FOLD)
