@@ -1,0 +1,1 @@
+"""Scripts that run inside a rehearsal, where this package cannot be imported: each stands alone."""
