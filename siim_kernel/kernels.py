@@ -3,22 +3,25 @@
 Three functions compose the rooms. The Kaggle kernels and the command line call them with the same arguments.
 """
 
-import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from siim_kernel import mounts
 from siim_kernel import runs as stored_runs
 from siim_kernel.competition import checking, submission, tables
 from siim_kernel.competition import folds as folding
-from siim_kernel.errors import MountError, RecipeError, SubmissionError
+from siim_kernel.competition.lines import csv_text
+from siim_kernel.errors import ImageSetError, MountError, RecipeError, SubmissionError
+from siim_kernel.files import write_atomically
 from siim_kernel.labels import NONE, STUDY_CLASSES
 from siim_kernel.pixels import building, dicom, imagesets
 from siim_kernel.recipes import main as own_recipes
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded: its banners are no messages of ours
 NOT_READ_LIMIT = 0.2  # share of the sample's images above which a submission is not to be trusted
 
 
@@ -66,7 +69,7 @@ def train(recipe, images, competition, out, folds=None, n_folds=None, fold=None,
     if folds is not None:
         made = folding.read_folds(folds, material.table)
     else:
-        same = folding.find_duplicates(chosen.images[material.rows], material.table["image"])
+        same = folding.find_duplicates((np.asarray(chosen.images[row]) for row in material.rows), material.table["image"])
         made = folding.make_folds(material.table, n_folds or recipe.n_folds, recipe.group, recipe.seed, same)
     there = sorted(made["fold"].unique())
     if fold is not None and fold not in there:
@@ -85,9 +88,9 @@ def _image_set(folders, pixels):
         nested = folder / str(pixels.size)
         try:
             return imagesets.open_set(nested if nested.is_dir() else folder, pixels)
-        except imagesets.ImageSetError as error:
+        except ImageSetError as error:
             faults.append(str(error))
-    raise imagesets.ImageSetError("\n".join(faults) or "no image set was given")
+    raise ImageSetError("\n".join(faults) or "no image set was given")
 
 
 def preflight(paths):
@@ -149,7 +152,7 @@ def predict(competition, runs, out, sample=None, workers=None, progress=None):
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
     submission.write(out, sample, studies, images)
-    _write_not_read(out.with_name("not_read.csv"), not_read)
+    write_atomically(out.with_name("not_read.csv"), csv_text([("image_id", "file", "reason"), *not_read]))
     sizes = {image: (row.rows, row.columns) for image, row in images[images["rows"].notna()].iterrows()}
     report = checking.check(out, sample, sizes)
     if not report.ok:
@@ -165,12 +168,6 @@ def _studies(ids, images, study_of, prior):
 
     means = prediction.study_means(images, study_of).reindex(ids)
     return means.fillna({name: prior[name] for name in STUDY_CLASSES})
-
-
-def _write_not_read(path, rows):
-    with open(path.with_name(path.name + ".part"), "w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([("image_id", "file", "reason"), *rows])
-    os.replace(path.with_name(path.name + ".part"), path)
 
 
 def images_on_kaggle(root, working, competition, recipes, split):
@@ -205,6 +202,8 @@ def predict_on_kaggle(root, working, competition, runs):
         print(f"WARNING: not read: {image} ({file}): {reason}")
     for warning in predicted.warnings:
         print(f"WARNING: {warning}")
+    if predicted.unnamed:
+        print(f"WARNING: {len(predicted.unnamed)} films under test/ are not in the sample, the first is {predicted.unnamed[0]}")
     if not predicted.trusted:
         print(f"WARNING: more than a fifth of the images could not be read ({len(predicted.not_read)} of {predicted.images})")
     print(f"submission.csv is valid: {predicted.images} images, {len(predicted.not_read)} not read")

@@ -14,10 +14,14 @@ LAYOUTS = ("{slug}", "competitions/{slug}", "datasets/*/{slug}", "notebooks/*/{s
 def find(slug, root):
     """The one folder under `root` that holds the data source `slug`, as a Path.
 
-    Raises MountError when there is none (the message lists what is mounted) or more than one.
+    Raises MountError when there is none (the message lists what is mounted) or more than one; a link from one layout to
+    the other is no second one.
     """
     root = Path(root)
-    places = sorted({place for layout in LAYOUTS for place in root.glob(layout.format(slug=slug)) if place.is_dir()})
+    if not slug or "/" in slug or "*" in slug:
+        raise MountError(f"a data source is named by its slug, the last part of its address, got {slug!r}; correct the kernel's PARAMETERS")
+    found = sorted({place for layout in LAYOUTS for place in root.glob(layout.format(slug=slug)) if place.is_dir()})
+    places = list({place.resolve(): place for place in reversed(found)}.values())[::-1]
     if len(places) == 1:
         return places[0]
     if places:

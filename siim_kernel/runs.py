@@ -8,12 +8,14 @@ folds is a folder of such folders, `fold-0`, `fold-1`, ...
 import hashlib
 import json
 import platform
+import re
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from siim_kernel.errors import RunError
+from siim_kernel.errors import RecipeError, RunError
 from siim_kernel.files import sha256, write_atomically
+from siim_kernel.labels import NONE, STUDY_CLASSES
 from siim_kernel.recipes.recipe import Recipe, difference, from_dict, to_dict
 
 RECORD, WEIGHTS, FOLDS, OUT_OF_FOLD, HISTORY = "run.json", "model.weights.h5", "folds.csv", "out_of_fold.csv", "history.csv"
@@ -98,27 +100,41 @@ def load(folder, recipe=None):
 
     recipe  if given, what the run must have been made by; RunError prints both sides where it was another
 
-    Raises RunError where the run is missing, unfinished, changed or of another format.
+    Raises RunError where the run is missing, unfinished, changed, of another format or of a recipe unknown here.
     """
     folder = Path(folder)
     try:
         record = json.loads((folder / RECORD).read_text())
     except FileNotFoundError:
         raise RunError(f"{folder} holds no finished run ({RECORD} is missing); train it, or name the folder of a finished one") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, NotADirectoryError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise RunError(f"{folder / RECORD} is not a run's record: {error}") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else record
         raise RunError(f"{folder / RECORD} has format {found!r}, this version reads {FORMAT}; use the version that wrote it")
-    for name, digest in record["files"].items():
+    _require_sound(record, folder)
+    for name in FILES:
         if not (folder / name).is_file():
-            raise RunError(f"{folder} lacks {name}, which {RECORD} names; copy the whole run again")
-        if (found := sha256(folder / name)) != digest:
-            raise RunError(f"{folder / name} has changed: SHA-256 {found}, {RECORD} says {digest}; copy the run again")
-    stored = from_dict(Recipe, record["recipe"])
+            raise RunError(f"{folder} lacks {name}, which belongs to a run; copy the whole run again")
+        if (found := sha256(folder / name)) != (said := record["files"][name]):
+            raise RunError(f"{folder / name} has changed: SHA-256 {found}, {RECORD} says {said}; copy the run again")
+    try:
+        stored = from_dict(Recipe, record["recipe"])
+    except RecipeError as error:
+        raise RunError(f"{folder / RECORD} has a recipe that this version does not read: {error}; use the version that wrote it") from None
     if recipe is not None and (lines := difference(stored, recipe)):
         raise RunError(f"{folder} was made by another recipe: {'; '.join(lines)}")
     return Run(folder, stored, record["fold"], record["priors"], record["prior_boxes"], record)
+
+
+def _require_sound(record, folder):
+    """RunError where a record lacks what `Run` is made of."""
+    kinds = {"recipe": dict, "fold": int, "priors": dict, "prior_boxes": list, "files": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(record.get(name), kind)]
+    wrong = wrong or [f"priors.{name}" for name in (*STUDY_CLASSES, NONE) if not isinstance(record["priors"].get(name), int | float)]
+    wrong = wrong or [f"files.{name}" for name in FILES if not isinstance(record["files"].get(name), str)]
+    if wrong:
+        raise RunError(f"{folder / RECORD} is damaged: {', '.join(wrong)} missing or not what it should be; copy the run again")
 
 
 def load_all(folders):
@@ -128,7 +144,8 @@ def load_all(folders):
     """
     found = []
     for folder in map(Path, folders):
-        nested = sorted((path for path in folder.glob("fold-*") if path.is_dir()), key=lambda path: (len(path.name), path.name))
+        nested = [path for path in folder.glob("fold-*") if path.is_dir() and re.fullmatch("fold-[0-9]+", path.name)]
+        nested.sort(key=lambda path: int(path.name.removeprefix("fold-")))
         found += [load(path) for path in nested] if nested and not (folder / RECORD).exists() else [load(folder)]
     if not found:
         raise RunError("no run was given; name at least one folder of a finished run")

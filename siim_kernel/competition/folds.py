@@ -4,7 +4,8 @@ The competition's 6,334 training images are of 3,261 patients, 1,200 of whom hav
 others. Folds that split a patient validate on films of people they trained on.
 """
 
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -19,45 +20,54 @@ from siim_kernel.errors import TableError
 from siim_kernel.labels import STUDY_CLASSES
 
 HASH_SIDE = 16  # a perceptual hash of 16 x 16 bits
-HASH_DISTANCE = 24  # bits of 256 in which two hashes of one film may differ ...
-THUMBNAIL_CORRELATION = 0.98  # ... and the correlation their thumbnails must have
+HASH_DISTANCE = 32  # bits of 256 in which two hashes of one film may differ ...
+THUMBNAIL_CORRELATION = 0.97  # ... and the correlation their thumbnails must have
 
 
 def make_folds(images, n_folds=5, group="patient", seed=42, duplicates=()):
     """Folds stratified by study class: DataFrame imageid, fold (0 .. n_folds - 1) in the order of `images`.
 
     images      training table with image, study, patient, label
-    group       what is never split: "patient", "study" or "image"
+    group       what is never split: "patient" (nor, then, any study), "study" or "image"
     duplicates  groups of image ids that show one film; they join the groups they belong to
 
-    Raises TableError where patients are not known or there are fewer groups than folds.
+    A class with fewer images than folds is spread as far as it goes. Raises TableError where patients are not known or
+    there are fewer groups than folds.
     """
     groups = _groups(images, group, duplicates)
     count = len(np.unique(groups))
     if not 2 <= n_folds <= count:
-        raise TableError(f"{n_folds} folds cannot be made of {count} groups by {group}; ask for 2..{count}")
+        remedy = f"ask for 2..{count}" if count > 1 else "group by something smaller"
+        raise TableError(f"{n_folds} folds cannot be made of {count} groups by {group}; {remedy}")
     codes = pd.Categorical(images["label"], categories=STUDY_CLASSES).codes
     if (codes < 0).any():
         raise TableError(f"image {images.image[codes < 0].iloc[0]} has the unknown class {images.label[codes < 0].iloc[0]!r}")
     fold = np.empty(len(images), int)
     splitter = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
-    rare = pd.Series(codes).value_counts().min() < n_folds  # then stratifying by that class is impossible: it only warns
-    for number, (_, members) in enumerate(splitter.split(codes, np.zeros_like(codes) if rare else codes, groups)):
-        fold[members] = number
+    if np.bincount(codes).max() < n_folds:  # the splitter refuses to stratify what no fold can have one of
+        codes = np.zeros_like(codes)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        for number, (_, members) in enumerate(splitter.split(codes, codes, groups)):
+            fold[members] = number
     return pd.DataFrame({"imageid": images["image"].to_numpy(), "fold": fold})
 
 
 def _groups(images, group, duplicates):
-    """One group number per image, duplicates joined."""
+    """One group number per image, duplicates joined, and by patient also the images of one study."""
     if group == "patient" and (images["patient"] == "").any():
         unknown = images.image[images["patient"] == ""]
         raise TableError(
             f"the patient of {len(unknown)} images is not known (the first is {unknown.iloc[0]}): the tables do not hold it. "
             f"Give the DICOMs, or a patients CSV (columns {', '.join(tables.PATIENT_COLUMNS)}), or group by study"
         )
-    groups, _ = pd.factorize(images["patient" if group == "patient" else group])
+    groups, _ = pd.factorize(images[group])
+    together = list(duplicates)
+    if group == "patient":  # headers may give the images of one study different patients
+        together += images.groupby("study")["image"].agg(tuple).tolist()
     place = dict(zip(images["image"], groups, strict=True))
-    pairs = [(place[first], place[other]) for first, *others in duplicates for other in others if first in place and other in place]
+    known = [found for names in together if (found := [name for name in names if name in place])]
+    pairs = [(place[first], place[other]) for first, *others in known for other in others]
     if not pairs:
         return groups
     left, right = np.array(pairs).T
@@ -75,11 +85,12 @@ def read_folds(path, images):
     """Folds of a CSV (columns imageid, fold) in the order of `images`; TableError for images without a fold."""
     table = tables.read_csv(path, ["imageid", "fold"])
     table["imageid"] = table["imageid"].str.removesuffix("_image")
-    wrong = table[~table["fold"].str.fullmatch(r"\d+(\.0)?")]
+    wrong = table[~table["fold"].str.fullmatch(r"[0-9]{1,6}(\.0)?")]
     if len(wrong):
-        raise TableError(f"{path}, line {wrong.index[0] + 2}: a fold is a whole number, got {wrong.fold.iloc[0]!r}")
-    if table["imageid"].duplicated().any():
-        raise TableError(f"{path}: image {table.imageid[table.imageid.duplicated()].iloc[0]} occurs more than once")
+        raise TableError(f"{path}, line {wrong.index[0]}: a fold is a whole number, got {wrong.fold.iloc[0]!r}")
+    repeated = table.imageid[table.imageid.duplicated()]
+    if len(repeated):
+        raise TableError(f"{path}, line {repeated.index[0]}: image {repeated.iloc[0]} occurs again")
     fold = images["image"].map(table.set_index("imageid")["fold"].astype(float))
     lacking = images.image[fold.isna()]
     if len(lacking):
@@ -97,17 +108,20 @@ def perceptual_hash(image):
 def find_duplicates(images, names, block=1024):
     """Groups (tuples of names, sorted) of images that show the same film, found by hash and confirmed by correlation.
 
-    images  uint8 [N, S, S], for example the memory map of an image set; read once, in order
+    images  N squares uint8 [S, S], for example the memory map of an image set; read once, in order
     names   N image ids
+
+    A constant image shows nothing and is like no other.
     """
     hashes, thumbnails = [], []
     for image in images:
         hashes.append(perceptual_hash(image))
         thumbnail = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
         thumbnail -= thumbnail.mean()
-        thumbnails.append((thumbnail / (np.linalg.norm(thumbnail) or 1.0)).ravel())
+        thumbnails.append((thumbnail / (np.linalg.norm(thumbnail) or 1.0)).ravel())  # of a constant image: zeros
     signs = np.where(hashes, 1.0, -1.0).astype(np.float32).reshape(len(hashes), HASH_SIDE**2)
     thumbnails = np.array(thumbnails).reshape(len(signs), -1)
+    signs[~thumbnails.any(axis=1)] = 0.0
     pairs = []
     for start in range(0, len(signs), block):
         near = signs[start : start + block] @ signs.T >= HASH_SIDE**2 - 2 * HASH_DISTANCE
@@ -142,7 +156,7 @@ class Leakage:
     duplicates_compared: bool
     duplicate_groups: int
     split_duplicates: int
-    examples: tuple[str, ...] = field(default=())
+    examples: tuple[str, ...] = ()
 
     @property
     def ok(self):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from siim_kernel.competition import submission
+from siim_kernel.competition.lines import read_records
 from siim_kernel.errors import DicomError, MountError, SubmissionError, TableError
 from siim_kernel.labels import BOXED, NONE, NOT_READ, OPACITY, STUDY_CLASSES, STUDY_COLUMNS
 from siim_kernel.pixels import dicom
@@ -40,31 +41,40 @@ class Training:
 
 
 def read_csv(path, columns):
-    """A CSV as strings with at least `columns`; cells stay as they are written, empty ones are "".
+    """A CSV as strings with at least `columns`, indexed by line number; cells stay as they are written, empty ones are "".
 
-    Raises TableError for a missing, empty or broken file and for missing columns, naming those it has.
+    Raises TableError for a missing, broken or empty file, for rows that are longer or shorter than the header, and for
+    missing columns, naming those it has.
     """
     path = Path(path)
+    if not path.exists():
+        raise TableError(f"{path} does not exist; give the competition folder or the CSV as Kaggle has it")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise TableError(f"{path} does not exist; give the competition folder or the CSV as Kaggle has it") from None
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise TableError(f"{path} cannot be read as a CSV: {error}") from None
-    missing = [column for column in columns if column not in table.columns]
+        first, *rows = read_records(path)
+    except SubmissionError as error:
+        raise TableError(str(error)) from None
+    header = [name.removeprefix("\ufeff") for name in first.fields]
+    missing = [column for column in columns if column not in header]
     if missing:
-        raise TableError(f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has {', '.join(table.columns)}")
-    return table
+        raise TableError(f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has {', '.join(header)}")
+    if len(set(header)) < len(header):
+        raise TableError(f"{path} has columns of the same name: {', '.join(header)}")
+    for row in rows:
+        if len(row.fields) != len(header):
+            raise TableError(f"{path}, line {row.line}: {row.fault or f'{len(row.fields)} fields, the header has {len(header)}'}")
+    if not rows:
+        raise TableError(f"{path} has a header and no rows")
+    return pd.DataFrame([row.fields for row in rows], columns=header, index=[row.line for row in rows], dtype=object)
 
 
 def _bare(ids, suffix, path):
     """Ids without their suffix; TableError for other forms and for repeats."""
     wrong = ids[~ids.str.endswith(suffix) | (ids.str.len() <= len(suffix))]
     if len(wrong):
-        raise TableError(f"{path}: ids end in {suffix}; {len(wrong)} do not, the first in line {wrong.index[0] + 2}: {wrong.iloc[0]!r}")
+        raise TableError(f"{path}: ids end in {suffix}; {len(wrong)} do not, the first in line {wrong.index[0]}: {wrong.iloc[0]!r}")
     repeated = ids[ids.duplicated()]
     if len(repeated):
-        raise TableError(f"{path}: {len(repeated)} ids occur again, the first in line {repeated.index[0] + 2}: {repeated.iloc[0]!r}")
+        raise TableError(f"{path}: {len(repeated)} ids occur again, the first in line {repeated.index[0]}: {repeated.iloc[0]!r}")
     return ids.str.removesuffix(suffix)
 
 
@@ -80,7 +90,7 @@ def read_study_classes(path):
         row = wrong.idxmax()
         raise TableError(
             f"{path}: each study has exactly one class marked 1 and the others 0; {wrong.sum()} rows have not, the first in "
-            f"line {row + 2}: {table['id'][row]} {' '.join(marks.loc[row])}"
+            f"line {row}: {table['id'][row]} {' '.join(marks.loc[row])}"
         )
     return pd.Series(np.array(STUDY_CLASSES)[hot.to_numpy().argmax(axis=1)], index=studies.to_numpy(), name="label")
 
@@ -91,19 +101,24 @@ def _read_boxes(text):
         return ()
     try:
         items = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise ValueError("it is not a list of boxes") from None
     if not isinstance(items, list) or not all(isinstance(item, dict) and set(item) == set(BOX_KEYS) for item in items):
         raise ValueError(f"it is not a list of dicts with {', '.join(BOX_KEYS)}")
     boxes = []
     for item in items:
-        numbers = [item[key] for key in BOX_KEYS]
-        if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
-            raise ValueError(f"a box holds what is no finite number: {item}")
-        x, y, width, height = map(float, numbers)
+        if not all(isinstance(item[key], int | float) for key in BOX_KEYS):
+            raise ValueError(f"a box holds what is no number: {str(item)[:120]}")
+        try:
+            x, y, width, height = (float(item[key]) for key in BOX_KEYS)
+        except OverflowError:
+            raise ValueError("a box holds an enormous number") from None
+        box = (x, y, x + width, y + height)
+        if not all(map(math.isfinite, box)):
+            raise ValueError(f"a box is not finite: {str(item)[:120]}")
         if width <= 0 or height <= 0:
-            raise ValueError(f"a box has no area: {item}")
-        boxes.append((x, y, x + width, y + height))
+            raise ValueError(f"a box has no area: {str(item)[:120]}")
+        boxes.append(box)
     return tuple(boxes)
 
 
@@ -130,19 +145,19 @@ def _read_image_row(boxes_text, label_text):
 
 
 def read_image_labels(path):
-    """DataFrame image, study, image_label, boxes out of a `train_image_level.csv`, in its order; TableError where it is wrong."""
+    """DataFrame image, study, image_label, boxes out of a `train_image_level.csv`, indexed by its lines; TableError where it is wrong."""
     table = read_csv(path, ["id", "boxes", "label", "StudyInstanceUID"])
     rows = []
-    for line, (boxes_text, label_text) in enumerate(zip(table["boxes"], table["label"], strict=True), start=2):
+    for line, boxes_text, label_text in zip(table.index, table["boxes"], table["label"], strict=True):
         try:
             rows.append(_read_image_row(boxes_text, label_text))
         except ValueError as error:
-            raise TableError(f"{path}, line {line}, {table['id'][line - 2]}: {error}") from None
+            raise TableError(f"{path}, line {line}, {table['id'][line]}: {error}") from None
     return pd.DataFrame(
         {
             "image": _bare(table["id"], "_image", path),
             "study": table["StudyInstanceUID"].str.removesuffix("_study"),
-            "image_label": [label for _, label in rows],
+            "image_label": pd.Series([label for _, label in rows], index=table.index, dtype=object),
             "boxes": pd.Series([boxes for boxes, _ in rows], index=table.index, dtype=object),
         }
     )
@@ -156,14 +171,14 @@ def films(competition, split):
     folder = Path(competition) / split
     if not folder.is_dir():
         raise MountError(f"{folder} is no folder; the competition's films stand in train/ and test/ as <study>/<series>/<image>.dcm")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".dcm" and not path.name.startswith("."))
-    odd = [path for path in paths if len(path.relative_to(folder).parts) != 3]
+    found = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() == ".dcm")
+    # Hidden files and folders are the droppings of desktops and notebooks (._x.dcm, .ipynb_checkpoints).
+    paths = [path for path in found if not any(part.startswith(".") for part in path.parts)]
+    odd = [path for path in paths if len(path.parts) != 3]
     if odd:
-        raise TableError(
-            f"{len(odd)} files under {folder} are not at <study>/<series>/<image>.dcm, the first is {odd[0].relative_to(folder)}"
-        )
+        raise TableError(f"{len(odd)} files under {folder} are not at <study>/<series>/<image>.dcm, the first is {odd[0]}")
     table = pd.DataFrame(
-        [(path.stem, path.parts[-3], path.parts[-2], str(path)) for path in paths], columns=["image", "study", "series", "path"]
+        [(path.stem, *path.parts[:2], str(folder / path)) for path in paths], columns=["image", "study", "series", "path"]
     )
     repeated = table[table.duplicated("image", keep=False)].sort_values("image")
     if len(repeated):
@@ -175,8 +190,9 @@ def read_patients(path):
     """Series of patient ids by bare image id, out of a CSV in the form patientid, studyid, ..., imageid."""
     table = read_csv(path, PATIENT_COLUMNS)
     images = table["imageid"].str.removesuffix("_image")
-    if images.duplicated().any():
-        raise TableError(f"{path}: image {images[images.duplicated()].iloc[0]} occurs more than once")
+    repeated = images[images.duplicated()]
+    if len(repeated):
+        raise TableError(f"{path}, line {repeated.index[0]}: image {repeated.iloc[0]} occurs again")
     return pd.Series(table["patientid"].to_numpy(), index=images.to_numpy(), name="patient")
 
 
@@ -196,7 +212,7 @@ def read_training(competition, patients=None, headers=True):
     """The training tables of a competition folder as `Training`.
 
     competition  the folder; without `train/` (the tables alone) series, path, rows and columns stay empty
-    patients     a CSV in the form of `read_patients`, before the PatientID of the DICOM headers
+    patients     a CSV in the form of `read_patients`, in place of the PatientID of the DICOM headers
     headers      read patient, rows and columns from the DICOM headers; without, they stay empty
 
     Raises TableError where a CSV is missing or wrong, or an image's study has no class.
@@ -210,9 +226,10 @@ def read_training(competition, patients=None, headers=True):
     unknown = images[images["label"].isna()]
     if len(unknown):
         raise TableError(
-            f"{competition / IMAGE_TABLE}: {len(unknown)} images are of studies that {STUDY_TABLE} lacks, the first is "
-            f"{unknown.image.iloc[0]} of study {unknown.study.iloc[0]}"
+            f"{competition / IMAGE_TABLE}, line {unknown.index[0]}: image {unknown.image.iloc[0]} is of study "
+            f"{unknown.study.iloc[0]!r}, which {STUDY_TABLE} lacks; {len(unknown)} images are of such studies"
         )
+    images = images.reset_index(drop=True)
     problems = _named(classes.index.difference(images["study"]), f"studies of {STUDY_TABLE} have no image in {IMAGE_TABLE}")
     images["reading"] = readings(images)
     if (competition / "train").is_dir():

@@ -137,7 +137,7 @@ def load_imagenet(backbone, recipe, path):
             backbone.load_weights(link)
     except FileNotFoundError:
         raise RecipeError(f"the ImageNet weights {path} do not exist; give Keras's no-top file of {recipe.network}") from None
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError) as error:  # what h5py and Keras raise
         reason = " ".join(str(error).split())[:300]
         raise RecipeError(f"the weights {path} do not fit {recipe.network} without top: {reason}; give Keras's no-top file of it") from None
     same = [

@@ -1,6 +1,7 @@
 """Training: one fold of one recipe, phase by phase, and what is stored of it."""
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,17 +75,19 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, say=print):
     say       called with one line an epoch
 
     A run of the same recipe, folds and images that is finished already is verified and returned as it is. Raises RunError where
-    `out` holds another run, TableError where a side of the fold is empty.
+    `out` holds another run or the training diverges, TableError where a side of the fold is empty or the folds are of other films.
     """
     out = Path(out)
     imagesets.require_recipe(material.images.recipe, recipe.pixels, material.images.folder)
+    if folds["imageid"].tolist() != material.table["image"].tolist():
+        raise TableError("the folds are not of the films to train on, in their order; make or read them for this training table")
     validating = (folds["fold"] == fold).to_numpy()
     if validating.all() or not validating.any():
         there = ", ".join(map(str, sorted(folds["fold"].unique())))
         raise TableError(f"fold {fold} has {validating.sum()} of {len(validating)} films; there are the folds {there}")
     split = _split(material, folds, fold, recipe)
     if (out / runs.RECORD).exists():
-        return _finished(out, recipe, split)
+        return _finished(out, recipe, fold, split)
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     keras.utils.set_random_seed(recipe.seed + fold)
@@ -119,7 +122,8 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, say=print):
 
 def _split(material, folds, fold, recipe):
     """What stands on which side, as stored with the run and compared when a finished run is met again."""
-    listed = json.dumps([material.table["image"].tolist(), folds["fold"].tolist()])
+    truth = [material.table[name].tolist() for name in ("image", "label", "reading", "boxes")]
+    listed = json.dumps([*truth, folds["fold"].tolist()])
     return {
         "folds": int(folds["fold"].nunique()),
         "training_images": int((folds["fold"] != fold).sum()),
@@ -131,11 +135,13 @@ def _split(material, folds, fold, recipe):
     }
 
 
-def _finished(out, recipe, split):
+def _finished(out, recipe, fold, split):
     run = runs.load(out, recipe)
+    if run.fold != fold:
+        raise RunError(f"{out} is the finished run of fold {run.fold}, wanted is fold {fold}; train into another folder")
     if run.record["split"] != split:
         raise RunError(
-            f"{out} is finished with other films or folds: stored {run.record['split']}, wanted {split}; train into another folder"
+            f"{out} is finished with other films, labels or folds: stored {run.record['split']}, wanted {split}; train into another folder"
         )
     return run
 
@@ -155,7 +161,10 @@ def _optimizer(phase):
 
 
 def _fit(model, recipe, learn, check, out, say):
-    """Runs the phases; leaves the kept weights in the model and in the run's weights file; returns the history, a row an epoch."""
+    """Runs the phases; leaves the kept weights in the model and in the run's weights file; returns the history, a row an epoch.
+
+    A validation loss that is not finite ends the training, as nothing learns after it: RunError, unless better weights are kept.
+    """
     weights = out / runs.WEIGHTS
     weights.unlink(missing_ok=True)
     history, best, epoch = [], float("inf"), 0
@@ -188,9 +197,11 @@ def _fit(model, recipe, learn, check, out, say):
         )
         best = min([best, *fitted.history["val_loss"]])
         epoch += len(fitted.epoch)
-    if not weights.exists():
-        if recipe.keep == "best":
-            raise RunError(f"recipe {recipe.name}: no epoch gave a finite validation loss; lower the learning rate")
+        if diverged := not math.isfinite(history[-1]["val_loss"]):
+            break
+    if diverged and not weights.exists():
+        raise RunError(f"recipe {recipe.name}: the validation loss of phase {number} is not finite in epoch {epoch}; lower the learning rate")
+    if recipe.keep == "last":
         model.save_weights(weights)
     model.load_weights(weights)
     return history
@@ -213,6 +224,8 @@ class _Progress(keras.callbacks.Callback):
             f"phase {self.number} ({self.phase.trainable}) epoch {epoch + 1}: loss {figures['loss']:.4f}, "
             f"validation loss {figures['val_loss']:.4f}, {time.monotonic() - self.started:.1f} s"
         )
+        if not math.isfinite(figures["val_loss"]):
+            self.model.stop_training = True
 
 
 def _out_of_fold(model, recipe, material, validating, fold):

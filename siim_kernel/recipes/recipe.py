@@ -5,6 +5,7 @@ recipe is made, which for the package's own recipes is at import.
 """
 
 import dataclasses
+import math
 import typing
 from dataclasses import dataclass
 
@@ -24,6 +25,20 @@ def _require(condition, text):
         raise RecipeError(text)
 
 
+def _is_whole(value, least):
+    return type(value) is int and value >= least
+
+
+def _is_number(value, low, high=math.inf):
+    """True for a finite number in low..high."""
+    return type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+
+
+def _is_pair(value, low, high=math.inf):
+    """True for a tuple of two numbers in low..high that do not fall."""
+    return isinstance(value, tuple) and len(value) == 2 and all(_is_number(item, low, high) for item in value) and value[0] <= value[1]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PixelRecipe:
     """From stored values to the network's square of greys; kept with every image set and every run.
@@ -41,12 +56,13 @@ class PixelRecipe:
     percentiles: tuple[float, float] = (0.5, 99.5)
 
     def __post_init__(self):
-        _require(
-            isinstance(self.size, int) and 16 <= self.size <= 4096, f"a size in pixels is a whole number in 16..4096, got {self.size!r}"
-        )
+        _require(_is_whole(self.size, 16) and self.size <= 4096, f"a size in pixels is a whole number in 16..4096, got {self.size!r}")
         _require(self.aspect in ASPECTS, f"aspect is one of {', '.join(ASPECTS)}, got {self.aspect!r}")
-        low, high = self.percentiles
-        _require(0 <= low < high <= 100, f"percentiles are two rising numbers in 0..100, got {self.percentiles!r}")
+        _require(isinstance(self.equalise, bool), f"equalise is True or False, got {self.equalise!r}")
+        _require(
+            _is_pair(self.percentiles, 0, 100) and self.percentiles[0] < self.percentiles[1],
+            f"percentiles are two rising numbers in 0..100, got {self.percentiles!r}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +89,16 @@ class Augmentation:
     gamma: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self):
-        _require(0 <= self.flip <= 1, f"flip is a probability in 0..1, got {self.flip!r}")
+        _require(_is_number(self.flip, 0, 1), f"flip is a probability in 0..1, got {self.flip!r}")
+        for name in ("rotate", "shear"):
+            value = getattr(self, name)
+            _require(_is_number(value, 0, 180), f"{name} is degrees in 0..180, got {value!r}")
         for name in ("zoom", "shift"):
-            _require(0 <= getattr(self, name) < 1, f"{name} is a share in 0..1, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            _require(_is_number(value, 0) and value < 1, f"{name} is a share from 0 to below 1, got {value!r}")
         for name in ("brightness", "contrast", "gamma"):
-            low, high = getattr(self, name)
-            _require(0 < low <= high, f"{name} is two rising positive factors, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            _require(_is_pair(value, 0) and value[0] > 0, f"{name} is two rising positive factors, got {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +117,12 @@ class Phase:
     patience: int = 0
 
     def __post_init__(self):
-        _require(self.epochs >= 1, f"a phase has at least one epoch, got {self.epochs!r}")
+        _require(_is_whole(self.epochs, 1), f"a phase has a whole number of epochs, at least one, got {self.epochs!r}")
         _require(self.trainable in ("head", "all"), f"trainable is head or all, got {self.trainable!r}")
         _require(self.optimizer in OPTIMIZERS, f"optimizer is one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
-        _require(self.learning_rate > 0, f"learning_rate is positive, got {self.learning_rate!r}")
-        _require(self.patience >= 0, f"patience is 0 or more epochs, got {self.patience!r}")
+        _require(_is_number(self.learning_rate, 0) and self.learning_rate > 0, f"learning_rate is positive, got {self.learning_rate!r}")
+        _require(_is_number(self.momentum, 0) and self.momentum < 1, f"momentum is from 0 to below 1, got {self.momentum!r}")
+        _require(_is_whole(self.patience, 0), f"patience is 0 or more epochs, got {self.patience!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,14 +173,29 @@ class Recipe:
     def __post_init__(self):
         _require(self.network in NETWORKS, f"recipe {self.name}: network is one of {', '.join(NETWORKS)}, got {self.network!r}")
         _require(self.weights in ("", "imagenet"), f"recipe {self.name}: weights is '' or 'imagenet', got {self.weights!r}")
-        _require(bool(self.phases), f"recipe {self.name}: at least one phase is needed")
+        _require(isinstance(self.name, str) and bool(self.name), f"a recipe has a name, got {self.name!r}")
+        for name, kind in (("pixels", PixelRecipe), ("augmentation", Augmentation)):
+            value = getattr(self, name)
+            _require(isinstance(value, kind), f"recipe {self.name}: {name} is of the kind {kind.__name__}, got {value!r}")
         _require(
-            set(self.heads) <= set(HEADS) and "study" in self.heads,
-            f"recipe {self.name}: heads are study and perhaps none, got {self.heads!r}",
+            isinstance(self.phases, tuple) and bool(self.phases) and all(isinstance(phase, Phase) for phase in self.phases),
+            f"recipe {self.name}: phases is a tuple of at least one Phase, got {self.phases!r}",
+        )
+        for name, least in (("middle", 0), ("batch", 1), ("seed", 0), ("n_folds", 2)):
+            value = getattr(self, name)
+            _require(_is_whole(value, least), f"recipe {self.name}: {name} is a whole number from {least}, got {value!r}")
+        _require(_is_number(self.width, 0) and self.width > 0, f"recipe {self.name}: width is a positive factor, got {self.width!r}")
+        _require(
+            isinstance(self.heads, tuple) and self.heads in (("study",), HEADS),
+            f"recipe {self.name}: heads are study and perhaps, after it, none, got {self.heads!r}",
         )
         _require(
-            len(self.loss_weights) == len(self.heads),
-            f"recipe {self.name}: one loss weight a head is needed, got {len(self.loss_weights)} for {len(self.heads)}",
+            isinstance(self.loss_weights, tuple) and len(self.loss_weights) == len(self.heads),
+            f"recipe {self.name}: one loss weight a head is needed, got {self.loss_weights!r} for {len(self.heads)}",
+        )
+        _require(
+            all(_is_number(weight, 0) for weight in self.loss_weights),
+            f"recipe {self.name}: loss weights are 0 or more, got {self.loss_weights!r}",
         )
         _require(self.scaling in SCALINGS, f"recipe {self.name}: scaling is one of {', '.join(SCALINGS)}, got {self.scaling!r}")
         _require(
@@ -169,8 +205,9 @@ class Recipe:
         _require(self.balance in BALANCES, f"recipe {self.name}: balance is one of {', '.join(BALANCES)}, got {self.balance!r}")
         _require(self.keep in ("best", "last"), f"recipe {self.name}: keep is best or last, got {self.keep!r}")
         _require(self.group in GROUPS, f"recipe {self.name}: group is one of {', '.join(GROUPS)}, got {self.group!r}")
-        _require(self.batch >= 1 and self.n_folds >= 2, f"recipe {self.name}: batch is 1 or more and n_folds 2 or more")
-        _require(0 <= self.dropout < 1, f"recipe {self.name}: dropout is in 0..1, got {self.dropout!r}")
+        _require(
+            _is_number(self.dropout, 0) and self.dropout < 1, f"recipe {self.name}: dropout is from 0 to below 1, got {self.dropout!r}"
+        )
 
 
 def to_dict(value):
@@ -189,6 +226,7 @@ def from_dict(kind, values):
 
     Raises RecipeError for unknown keys, missing keys and impossible values, naming them.
     """
+    _require(isinstance(values, dict), f"{kind.__name__} is made of names and values, got {values!r}")
     fields = {field.name: field for field in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(fields))
     _require(not unknown, f"{kind.__name__} has no {', '.join(unknown)}; it has {', '.join(fields)}")
@@ -202,7 +240,7 @@ def from_dict(kind, values):
 def _typed(kind, value):
     if dataclasses.is_dataclass(kind):
         return from_dict(kind, value)
-    if typing.get_origin(kind) is tuple:
+    if typing.get_origin(kind) is tuple and isinstance(value, list | tuple):
         inner = typing.get_args(kind)[0]
         return tuple(_typed(inner, item) for item in value)
     return value
@@ -210,5 +248,13 @@ def _typed(kind, value):
 
 def difference(stored, wanted):
     """Lines that name each field in which two dataclasses of one kind differ, `stored` first; empty if none."""
-    left, right = to_dict(stored), to_dict(wanted)
-    return [f"{name}: stored {left.get(name)!r}, wanted {right.get(name)!r}" for name in left | right if left.get(name) != right.get(name)]
+    left, right = _flat(to_dict(stored)), _flat(to_dict(wanted))
+    return [f"{name}: stored {value!r}, wanted {right[name]!r}" for name, value in left.items() if value != right[name]]
+
+
+def _flat(values, prefix=""):
+    """Nested dicts as one with dotted names."""
+    flat = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
