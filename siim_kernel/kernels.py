@@ -131,6 +131,10 @@ def predict(competition, runs, out, sample=None, workers=None, progress=None):
     competition, out = Path(competition), Path(out)
     sample = Path(sample or competition / tables.SAMPLE)
     stored = stored_runs.load_all(runs)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MountError(f"{out.parent} cannot be made: {error.strerror}; name another place for the submission") from None
     study_ids, image_ids = submission.bare_ids(submission.read_sample(sample)[1])
     films = tables.films(competition, "test")
     asked = films[films["image"].isin(image_ids)]
@@ -150,7 +154,6 @@ def predict(competition, runs, out, sample=None, workers=None, progress=None):
     images["boxes"] = [
         [] if pd.isna(row.rows) else priors.boxes_of_film(boxes, row.none, row.rows, row.columns) for row in images.itertuples()
     ]
-    out.parent.mkdir(parents=True, exist_ok=True)
     submission.write(out, sample, studies, images)
     write_atomically(out.with_name("not_read.csv"), csv_text([("image_id", "file", "reason"), *not_read]))
     sizes = {image: (row.rows, row.columns) for image, row in images[images["rows"].notna()].iterrows()}

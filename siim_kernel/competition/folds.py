@@ -35,7 +35,8 @@ def make_folds(images, n_folds=5, group="patient", seed=42, duplicates=()):
     there are fewer groups than folds.
     """
     groups = _groups(images, group, duplicates)
-    count = len(np.unique(groups))
+    names, groups = np.unique(groups, return_inverse=True)
+    count = len(names)
     if not 2 <= n_folds <= count:
         remedy = f"ask for 2..{count}" if count > 1 else "group by something smaller"
         raise TableError(f"{n_folds} folds cannot be made of {count} groups by {group}; {remedy}")
@@ -43,7 +44,10 @@ def make_folds(images, n_folds=5, group="patient", seed=42, duplicates=()):
     if (codes < 0).any():
         raise TableError(f"image {images.image[codes < 0].iloc[0]} has the unknown class {images.label[codes < 0].iloc[0]!r}")
     fold = np.empty(len(images), int)
-    splitter = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
+    # The splitter's own shuffle swaps the groups' class counts and leaves their members (scikit-learn 1.6), which
+    # undoes the stratification; shuffled numbers of the groups do what it should.
+    groups = np.random.default_rng(seed).permutation(count)[groups]
+    splitter = StratifiedGroupKFold(n_splits=n_folds)
     if np.bincount(codes).max() < n_folds:  # the splitter refuses to stratify what no fold can have one of
         codes = np.zeros_like(codes)
     with warnings.catch_warnings():
@@ -120,7 +124,7 @@ def find_duplicates(images, names, block=1024):
         thumbnail -= thumbnail.mean()
         thumbnails.append((thumbnail / (np.linalg.norm(thumbnail) or 1.0)).ravel())  # of a constant image: zeros
     signs = np.where(hashes, 1.0, -1.0).astype(np.float32).reshape(len(hashes), HASH_SIDE**2)
-    thumbnails = np.array(thumbnails).reshape(len(signs), -1)
+    thumbnails = np.reshape(thumbnails, (len(signs), 64 * 64))
     signs[~thumbnails.any(axis=1)] = 0.0
     pairs = []
     for start in range(0, len(signs), block):

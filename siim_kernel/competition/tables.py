@@ -177,9 +177,7 @@ def films(competition, split):
     odd = [path for path in paths if len(path.parts) != 3]
     if odd:
         raise TableError(f"{len(odd)} files under {folder} are not at <study>/<series>/<image>.dcm, the first is {odd[0]}")
-    table = pd.DataFrame(
-        [(path.stem, *path.parts[:2], str(folder / path)) for path in paths], columns=["image", "study", "series", "path"]
-    )
+    table = pd.DataFrame([(path.stem, *path.parts[:2], str(folder / path)) for path in paths], columns=["image", "study", "series", "path"])
     repeated = table[table.duplicated("image", keep=False)].sort_values("image")
     if len(repeated):
         raise TableError(f"one image id, two files under {folder}: {repeated.path.iloc[0]} and {repeated.path.iloc[1]}")

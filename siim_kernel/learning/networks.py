@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import h5py
 import keras
+import numpy as np
 from keras import layers
 
 from siim_kernel.errors import RecipeError
@@ -100,7 +101,7 @@ def build(recipe, imagenet=None):
     inputs = layers.Input((size, size, 1), dtype="uint8", name="image")
     x = layers.Rescaling(factor, offset, name="scaling")(inputs)
     x = layers.Concatenate(name="three_channels")([x, x, x])
-    x = backbone(x, training=False) if recipe.batch_norm == "kept" else backbone(x)
+    x = backbone(x)
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(name="pooling")(x)
     if recipe.dropout:
@@ -109,7 +110,22 @@ def build(recipe, imagenet=None):
         "study": layers.Dense(len(STUDY_CLASSES), activation="softmax", dtype="float32", name="study"),
         "none": layers.Dense(1, activation="sigmoid", dtype="float32", name="none"),
     }
-    return keras.Model(inputs, {name: heads[name](x) for name in recipe.heads}, name=recipe.network)
+    model = keras.Model(inputs, {name: heads[name](x) for name in recipe.heads}, name=recipe.network)
+    set_trainable(model, recipe, "all")
+    return model
+
+
+def set_trainable(model, recipe, part):
+    """What learns from now on, once the model is compiled: "head" freezes the backbone, "all" nothing but kept batch norm.
+
+    Kept batch norm layers are frozen whole: `backbone(x, training=False)` would not do, Keras's fit overrides it.
+    """
+    backbone = model.get_layer(BACKBONE)
+    backbone.trainable = part == "all"
+    if recipe.batch_norm == "kept":
+        for layer in backbone.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.trainable = False
 
 
 def without_imagenet(recipe):
@@ -140,6 +156,9 @@ def load_imagenet(backbone, recipe, path):
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError) as error:  # what h5py and Keras raise
         reason = " ".join(str(error).split())[:300]
         raise RecipeError(f"the weights {path} do not fit {recipe.network} without top: {reason}; give Keras's no-top file of it") from None
+    wild = [weight.path for weight in backbone.weights if not np.isfinite(weight.numpy()).all()]
+    if wild:
+        raise RecipeError(f"the weights {path} are not finite in {len(wild)} places, the first is {wild[0]}; get the file again")
     same = [
         weight.path
         for weight, old in zip(backbone.weights, before, strict=True)

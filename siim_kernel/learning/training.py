@@ -169,7 +169,7 @@ def _fit(model, recipe, learn, check, out, say):
     weights.unlink(missing_ok=True)
     history, best, epoch = [], float("inf"), 0
     for number, phase in enumerate(recipe.phases, start=1):
-        model.get_layer(networks.BACKBONE).trainable = phase.trainable == "all"
+        networks.set_trainable(model, recipe, phase.trainable)
         with strategy().scope():
             model.compile(
                 optimizer=_optimizer(phase),

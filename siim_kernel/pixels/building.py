@@ -1,7 +1,7 @@
 """Building image sets: films are read by worker processes, this process alone writes.
 
 Squares go to their place as they come and the facts of a chunk are written after its squares, so that an interrupted
-build goes on where it stopped; at the end the scratch folder goes away.
+build goes on where it stopped, at whatever point that was; at the end the scratch folder goes away.
 """
 
 import csv
@@ -19,11 +19,14 @@ import pandas as pd
 
 from siim_kernel.errors import DicomError, ImageSetError
 from siim_kernel.files import write_atomically
-from siim_kernel.pixels.imagesets import COLUMNS, FORMATS, IMAGES, META, NOT_READ, RECIPE, SCRATCH, SUMS, TABLE, write_sums
+from siim_kernel.pixels import parallel
+from siim_kernel.pixels.imagesets import COLUMNS, FORMATS, META, NOT_READ, RECIPE, SCRATCH, SUMS, TABLE, write_sums
 from siim_kernel.pixels.reading import read_squares
+from siim_kernel.pixels.stores import Store, encode
 from siim_kernel.recipes.recipe import to_dict
 
 CHUNK = 8
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,6 @@ class Built:
     folders: tuple[Path, ...]
     images: int
     not_read: tuple[tuple[str, str, str], ...]
-
-
-def _encode(square, form):
-    """A square as the bytes of a PNG or JPG file (quality 95)."""
-    flags = {"png": [cv2.IMWRITE_PNG_COMPRESSION, 6], "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95]}[form]
-    return cv2.imencode(f".{form}", square, flags)[1].tobytes()
 
 
 def _read_chunk(paths, recipes, form):
@@ -51,7 +48,7 @@ def _read_chunk(paths, recipes, form):
         except DicomError as error:
             results.append(str(error))
             continue
-        results.append((squares if form == "npy" else [_encode(square, form) for square in squares], facts))
+        results.append((squares if form == "npy" else [encode(square, form) for square in squares], facts))
     return results
 
 
@@ -62,11 +59,11 @@ def build(films, out, recipes, form="npy", source="competition", classes=None, w
     recipes   pixel recipes that differ in size at most; one: `out` itself is the set, several: `out/<size>`
     form      "npy", "png" or "jpg"
     classes   class by image id for sources that have one of their own; empty for the competition
-    workers   processes; backend is joblib's ("loky", or "dask" with a Client at hand)
+    workers   processes; backend is "loky" or "dask", as `parallel.in_order` says
     progress  called with (done, total) films
 
     Films that cannot be read are left out and listed in `not_read.csv`. What was finished before an interruption is kept
-    and not read again. Raises ImageSetError where `out` holds something else.
+    and not read again. Raises ImageSetError where `out` holds something else, the disk is too small, or no film can be read.
     """
     recipes, out = tuple(recipes), Path(out)
     if form not in FORMATS:
@@ -77,18 +74,25 @@ def build(films, out, recipes, form="npy", source="competition", classes=None, w
     if len(set(sizes)) < len(sizes):
         raise ImageSetError(f"sizes are given more than once: {sizes}")
     folders = [out / str(recipe.size) for recipe in recipes] if len(recipes) > 1 else [out]
-    plan = _plan(films, recipes, form, source)
+    classes = classes or {}
+    plan = _plan(films, recipes, form, source, classes)
     if _finished(folders, plan):
+        shutil.rmtree(out / SCRATCH, ignore_errors=True)
         return Built(tuple(folders), len(pd.read_csv(folders[0] / TABLE)), _not_read(folders[0]))
     _begin(out, folders, plan)
-    stores = [_Store(folder, recipe, form, len(films)) for folder, recipe in zip(folders, recipes, strict=True)]
+    stores = [Store(folder, recipe, form) for folder, recipe in zip(folders, recipes, strict=True)]
+    _require_space(out, stores, len(films))
+    for store in stores:
+        store.open(len(films))
     _read_films(films, stores, out, recipes, form, workers, backend, progress)
-    return _finish(films, stores, out, source, classes or {}, plan)
+    return _finish(films, stores, out, source, classes, plan)
 
 
-def _plan(films, recipes, form, source):
+def _plan(films, recipes, form, source, classes):
     """What decides the bytes of a set, as JSON: a build goes on, or is finished, only where this is the same."""
-    listed = [(row.image, row.study, row.series, row.split, os.path.getsize(row.path)) for row in films.itertuples()]
+    listed = [
+        (film.image, film.study, film.series, film.split, classes.get(film.image, ""), _size_of(film.path)) for film in films.itertuples()
+    ]
     return {
         "films": hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
         "recipes": [to_dict(recipe) for recipe in recipes],
@@ -97,96 +101,85 @@ def _plan(films, recipes, form, source):
     }
 
 
+def _size_of(path):
+    """Bytes of a file; -1 where there is none any more: reading it will say so."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return -1
+
+
 def _finished(folders, plan):
-    stored = folders[0] / RECIPE
-    if not (stored.exists() and all((folder / SUMS).exists() for folder in folders)):
-        return False
-    return json.loads(stored.read_text()).get("plan") == plan
+    return all((folder / SUMS).exists() and _stored_plan(folder / RECIPE, "plan") == plan for folder in folders)
+
+
+def _stored_plan(path, key=None):
+    """The plan that a JSON file holds (under `key`), None where there is none."""
+    try:
+        stored = json.loads(path.read_text())
+        return stored[key] if key else stored
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _begin(out, folders, plan):
     """Makes the scratch folder, or goes on with the one an interrupted build of the same plan left."""
     scratch = out / SCRATCH
-    stored = scratch / "plan.json"
-    if stored.exists() and json.loads(stored.read_text()) == plan:
+    found = _stored_plan(scratch / PLAN)
+    if found == plan:
         return
-    if scratch.exists():
-        shutil.rmtree(scratch)
-    held = [folder for folder in folders if folder.exists() and any(folder.iterdir())]
-    if held:
-        raise ImageSetError(f"{held[0]} is not empty and holds no image set of these films and pixel recipe; remove it or build elsewhere")
-    (scratch / "chunks").mkdir(parents=True)
-    write_atomically(stored, json.dumps(plan))
+    if found is not None:
+        raise ImageSetError(
+            f"{out} holds the interrupted build of other films, another pixel recipe or another form; "
+            f"finish it with the same command as before, or remove the folder"
+        )
+    taken = [folder for folder in {out, *folders} if folder.exists() and not folder.is_dir()]
+    held = [folder for folder in folders if folder.is_dir() and {path.name for path in folder.iterdir()} - {SCRATCH}]
+    held += [out] if (out / RECIPE).exists() else []
+    if taken or held:
+        raise ImageSetError(
+            f"{(taken + held)[0]} is no empty folder and no image set of these films and pixel recipe; remove it or build elsewhere"
+        )
+    (scratch / "chunks").mkdir(parents=True, exist_ok=True)
+    write_atomically(scratch / PLAN, json.dumps(plan))
 
 
-class _Store:
-    """Where the squares of one size go while a set is built."""
-
-    def __init__(self, folder, recipe, form, count):
-        self.folder, self.recipe, self.form = folder, recipe, form
-        folder.mkdir(parents=True, exist_ok=True)
-        self.squares = None
-        if form == "npy":
-            self.path = folder / (IMAGES + ".part")
-            shape = (count, recipe.size, recipe.size)
-            mode = "r+" if self.path.exists() else "w+"
-            self.squares = np.lib.format.open_memmap(self.path, mode=mode, dtype=np.uint8, shape=None if mode == "r+" else shape)
-
-    def write(self, index, split, image, square):
-        if self.form == "npy":
-            self.squares[index] = square
-        else:
-            place = self.folder / split / f"{image}.{self.form}"
-            place.parent.mkdir(exist_ok=True)
-            write_atomically(place, square)
-
-    def flush(self):
-        if self.form == "npy":
-            self.squares.flush()
-
-    def finish(self, kept):
-        """`images.npy` of the rows in `kept` (bool [N]); the rows of films that were left out go."""
-        if self.form != "npy":
-            return
-        if kept.all():
-            self.squares.flush()
-            self.squares = None
-            os.replace(self.path, self.folder / IMAGES)
-            return
-        part = self.folder / (IMAGES + ".kept")
-        final = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=(int(kept.sum()), *self.squares.shape[1:]))
-        for row, index in enumerate(np.flatnonzero(kept)):
-            final[row] = self.squares[index]
-        final.flush()
-        self.squares = None
-        os.replace(part, self.folder / IMAGES)
-        self.path.unlink()
+def _require_space(out, stores, count):
+    """ImageSetError where the disk cannot take what is still to be written: writing to a memory map would kill the process."""
+    needed = sum(count * store.recipe.size**2 for store in stores if store.form == "npy" and store.is_new)
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise ImageSetError(f"the disk of {out} has {free / 2**30:.1f} GiB free, the image set needs {needed / 2**30:.1f}; build elsewhere")
 
 
 def _read_films(films, stores, out, recipes, form, workers, backend, progress):
     """Reads what no earlier build has read, chunk by chunk; a chunk's facts are written after its squares."""
     chunks = [range(start, min(start + CHUNK, len(films))) for start in range(0, len(films), CHUNK)]
-    done = [index for index, _ in enumerate(chunks) if _chunk_file(out, index).exists()]
-    todo = [index for index in range(len(chunks)) if index not in set(done)]
+    todo = [index for index in range(len(chunks)) if not _chunk_file(out, index).exists()]
     paths = films["path"].tolist()
     tasks = (joblib.delayed(_read_chunk)([paths[i] for i in chunks[index]], recipes, form) for index in todo)
-    results = joblib.Parallel(n_jobs=workers, backend=backend, return_as="generator", pre_dispatch="2*n_jobs")(tasks)
-    count = sum(len(chunks[index]) for index in done)
-    for index, chunk in zip(todo, results, strict=True):
-        facts = []
-        for position, result in zip(chunks[index], chunk, strict=True):
-            if isinstance(result, str):
-                facts.append(result)
-                continue
-            for store, square in zip(stores, result[0], strict=True):
-                store.write(position, films.split.iat[position], films.image.iat[position], square)
-            facts.append(result[1])
-        for store in stores:
-            store.flush()
-        write_atomically(_chunk_file(out, index), json.dumps(facts))
-        count += len(chunk)
-        if progress:
-            progress(count, len(films))
+    count = len(films) - sum(len(chunks[index]) for index in todo)
+    with parallel.in_order(workers, backend) as run:
+        for index, chunk in zip(todo, run(tasks), strict=True):
+            write_atomically(_chunk_file(out, index), json.dumps(_write_chunk(films, stores, chunks[index], chunk)))
+            count += len(chunk)
+            if progress:
+                progress(count, len(films))
+
+
+def _write_chunk(films, stores, positions, results):
+    """Writes the squares of a chunk; returns for each film its facts, or the reason why it was not read."""
+    facts = []
+    for position, result in zip(positions, results, strict=True):
+        if isinstance(result, str):
+            facts.append(result)
+            continue
+        for store, square in zip(stores, result[0], strict=True):
+            store.write(position, films.split.iat[position], films.image.iat[position], square)
+        facts.append(result[1])
+    for store in stores:
+        store.flush()
+    return facts
 
 
 def _chunk_file(out, index):
@@ -198,6 +191,10 @@ def _finish(films, stores, out, source, classes, plan):
     facts = [entry for file in sorted((out / SCRATCH / "chunks").glob("*.json")) for entry in json.loads(file.read_text())]
     kept = np.array([isinstance(entry, dict) for entry in facts])
     if not kept.any():
+        # Nothing is kept of it, so that the same command reads the films again when the cause is mended.
+        for store in stores:
+            store.discard()
+        shutil.rmtree(out / SCRATCH)
         raise ImageSetError(f"none of the {len(films)} films could be read; the first: {films.path.iat[0]}: {facts[0]}")
     rows = [
         {
@@ -237,4 +234,4 @@ def _relative(film):
 
 
 def _not_read(folder):
-    return tuple(pd.read_csv(folder / NOT_READ, dtype=str).itertuples(index=False, name=None))
+    return tuple(pd.read_csv(folder / NOT_READ, dtype=str, keep_default_na=False).itertuples(index=False, name=None))

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from siim_kernel.errors import ImageSetError
+from siim_kernel.errors import ImageSetError, RecipeError
 from siim_kernel.files import sha256, write_atomically
 from siim_kernel.recipes.recipe import PixelRecipe, difference, from_dict
 
@@ -38,13 +38,14 @@ class ImageSet:
 
 
 def _set_files(folder):
-    """The files of a set in order: all but the sums."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS and SCRATCH not in path.parts)
+    """The names (Paths relative to `folder`) of a set's files in order: all but the sums and the scratch of its build."""
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return [name for name in names if name != Path(SUMS) and name.parts[0] != SCRATCH]
 
 
 def write_sums(folder):
     """Writes `SHA256SUMS` over all other files of a set; it is the last file of a build, so a set without it is unfinished."""
-    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in _set_files(folder)]
+    lines = [f"{sha256(folder / name)}  {name.as_posix()}\n" for name in _set_files(folder)]
     write_atomically(folder / SUMS, "".join(lines))
 
 
@@ -53,14 +54,13 @@ def verify(folder):
     folder = Path(folder)
     stated = {}
     for line in _sums_of(folder).splitlines():
-        digest, name = line.split("  ", 1)
+        digest, _, name = line.partition("  ")
         stated[name] = digest
     faults = [f"{name} is missing" for name in stated if not (folder / name).is_file()]
-    for path in _set_files(folder):
-        name = path.relative_to(folder).as_posix()
+    for name in map(Path.as_posix, _set_files(folder)):
         if name not in stated:
             faults.append(f"{name} does not belong to the set")
-        elif (digest := sha256(path)) != stated[name]:
+        elif (digest := sha256(folder / name)) != stated[name]:
             faults.append(f"{name} has changed: SHA-256 {digest}, {SUMS} says {stated[name]}")
     return faults
 
@@ -73,7 +73,7 @@ def _sums_of(folder):
 
 
 class _Files:
-    """The squares of a set of PNG or JPG files; `files[i]` is uint8 [S, S]."""
+    """The squares of a set of PNG or JPG files; `files[i]` is uint8 [S, S], `files[[i, j]]` uint8 [2, S, S]."""
 
     def __init__(self, paths, size):
         self.paths, self.shape, self.dtype = paths, (len(paths), size, size), np.dtype(np.uint8)
@@ -82,6 +82,8 @@ class _Files:
         return len(self.paths)
 
     def __getitem__(self, index):
+        if np.ndim(index):
+            return np.stack([self[place] for place in index])
         square = cv2.imread(str(self.paths[index]), cv2.IMREAD_GRAYSCALE)
         if square is None or square.shape != self.shape[1:]:
             found = "not readable" if square is None else f"{square.shape[0]}x{square.shape[1]}"
@@ -107,17 +109,36 @@ def open_set(folder, recipe=None):
             remedy = "its build was interrupted: run the same `siim-kernel build-images` again, it goes on"
         raise ImageSetError(f"{folder} is no finished image set ({RECIPE} is missing); {remedy}")
     _sums_of(folder)
-    stored = json.loads((folder / RECIPE).read_text())
-    made_by = from_dict(PixelRecipe, stored["pixels"])
+    made_by, form = _stored_recipe(folder)
     require_recipe(made_by, recipe, folder)
     table = pd.read_csv(folder / TABLE, dtype=dict.fromkeys(set(COLUMNS) - {"rows", "columns", "size_bytes"}, str), keep_default_na=False)
-    if stored["form"] == "npy":
-        squares = np.load(folder / IMAGES, mmap_mode="r")
+    if form == "npy":
+        squares = _memory_map(folder)
     else:
-        squares = _Files([folder / row.split / f"{row.image}.{stored['form']}" for row in table.itertuples()], made_by.size)
-    if len(squares) != len(table):
-        raise ImageSetError(f"{folder}: {len(squares)} images and {len(table)} rows in {TABLE}; build it again")
+        squares = _Files([folder / row.split / f"{row.image}.{form}" for row in table.itertuples()], made_by.size)
+    wanted = (len(table), made_by.size, made_by.size)
+    if squares.shape != wanted or squares.dtype != np.uint8:
+        raise ImageSetError(f"{folder}: the squares are {squares.dtype} {squares.shape}, its tables say uint8 {wanted}; build it again")
     return ImageSet(folder, squares, table, made_by)
+
+
+def _stored_recipe(folder):
+    """The pixel recipe and the form that a set's `pixels.json` states."""
+    try:
+        stored = json.loads((folder / RECIPE).read_text())
+        made_by, form = from_dict(PixelRecipe, stored["pixels"]), stored["form"]
+    except (ValueError, KeyError, TypeError, RecipeError) as error:
+        raise ImageSetError(f"{folder / RECIPE} is damaged or of another version: {error}; build the set again") from None
+    if form not in FORMATS:
+        raise ImageSetError(f"{folder / RECIPE} names the form {form!r}, there are {', '.join(FORMATS)}; build the set again")
+    return made_by, form
+
+
+def _memory_map(folder):
+    try:
+        return np.load(folder / IMAGES, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise ImageSetError(f"{folder / IMAGES} cannot be opened: {error}; copy or build the set again") from None
 
 
 def require_recipe(made_by, wanted, where):
@@ -129,10 +150,15 @@ def require_recipe(made_by, wanted, where):
 
 def _open_published(folder, recipe):
     """A published set of resized files with only `meta.csv`: what else the table of a set holds stays empty."""
-    meta = pd.read_csv(folder / META, dtype={"image_id": str, "split": str})
+    try:
+        meta = pd.read_csv(folder / META, dtype={"image_id": str, "split": str})
+    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ImageSetError(f"{folder / META} cannot be read as a CSV: {error}") from None
     lacking = {"image_id", "dim0", "dim1", "split"} - set(meta.columns)
     if lacking:
         raise ImageSetError(f"{folder / META} lacks the columns {', '.join(sorted(lacking))}")
+    if not len(meta):
+        raise ImageSetError(f"{folder / META} names no images")
     paths = []
     for row in meta.itertuples():
         found = [path for form in FORMATS[1:] if (path := folder / row.split / f"{row.image_id}.{form}").exists()]
@@ -140,8 +166,9 @@ def _open_published(folder, recipe):
             raise ImageSetError(f"{folder}: image {row.image_id} of {META} has no file under {row.split}/")
         paths.append(found[0])
     first = cv2.imread(str(paths[0]), cv2.IMREAD_GRAYSCALE)
-    if first is None:
-        raise ImageSetError(f"{paths[0]} is not readable as an image")
+    if first is None or first.shape[0] != first.shape[1]:
+        found = "not readable as an image" if first is None else f"{first.shape[0]}x{first.shape[1]}, not a square"
+        raise ImageSetError(f"{paths[0]} is {found}")
     made_by = PixelRecipe(size=first.shape[0])
     require_recipe(made_by, recipe, folder)
     table = pd.DataFrame(

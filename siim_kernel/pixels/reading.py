@@ -2,6 +2,7 @@
 
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -53,16 +54,42 @@ def _read(image, path, recipes):
     return Read(image, path, tuple(squares), facts)
 
 
+def _pool(workers):
+    return ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"))
+
+
+def _read_alone(image, path, recipes):
+    """A film that was under way when a process died, in a process of its own: it may be the cause, or have stood beside it."""
+    with _pool(1) as pool:
+        try:
+            return pool.submit(_read, image, path, recipes).result()
+        except BrokenProcessPool:
+            return Read(image, path, reason="the process that read it died: its decoder crashed, or memory ran out")
+
+
 def stream(films, recipes, workers=1):
     """Yields a `Read` for each (image, path) of `films`, in their order, decoded by `workers` processes ahead of the consumer.
 
-    At most `AHEAD` films a worker are held. Processes are spawned, not forked: the consumer may hold TensorFlow.
+    At most `AHEAD` films a worker are held. Processes are spawned, not forked: the consumer may hold TensorFlow. A film on
+    which a process dies is not read, with that as its reason; the films beside it are.
     """
-    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
-        films = iter(films)
-        waiting = deque(pool.submit(_read, image, path, recipes) for image, path in islice(films, AHEAD * workers))
-        while waiting:
-            result = waiting.popleft().result()
-            for image, path in islice(films, 1):
-                waiting.append(pool.submit(_read, image, path, recipes))
+    films, waiting, pool = iter(films), deque(), _pool(workers)
+    try:
+        while True:
+            for image, path in islice(films, AHEAD * workers - len(waiting)):
+                try:
+                    task = pool.submit(_read, image, path, recipes)
+                except BrokenProcessPool:
+                    pool = _pool(workers)
+                    task = pool.submit(_read, image, path, recipes)
+                waiting.append((image, path, task))
+            if not waiting:
+                return
+            image, path, task = waiting.popleft()
+            try:
+                result = task.result()
+            except BrokenProcessPool:
+                result = _read_alone(image, path, recipes)
             yield result
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -24,11 +24,7 @@ WORKING = Path(os.environ.get("SIIM_KERNEL_WORKING", "/kaggle/working"))
 
 def install():
     """The package, and what this image lacks, from the attached wheels into scratch, never over the image's own."""
-    lacking = [
-        name
-        for name, module in {"python-gdcm": "gdcm", "imagecodecs": "imagecodecs", "pydicom": "pydicom"}.items()
-        if not find_spec(module)
-    ]
+    lacking = [name for name in ("python-gdcm", "imagecodecs", "pydicom") if not find_spec(name.removeprefix("python-"))]
     wheels = {str(path.parent) for layout in ("", "datasets/*/") for path in INPUT.glob(f"{layout}siim-kernel-*/*.whl")}
     sys.path.insert(0, tempfile.mkdtemp())
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", sys.path[0]]

@@ -1,0 +1,379 @@
+"""The whole story on a small made competition: images, runs, a submission, and what broken inputs cost."""
+
+import csv
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from siim_kernel import kernels, runs
+from siim_kernel.competition import checking, submission, tables
+from siim_kernel.errors import ImageSetError, MountError, RecipeError, RunError, SubmissionError, TableError
+from siim_kernel.labels import NONE, STUDY_CLASSES
+from siim_kernel.pixels import imagesets
+from siim_kernel.recipes import main as recipes
+from siim_kernel.recipes.recipe import PixelRecipe
+
+TINY = replace(
+    recipes.SMALL,
+    name="tiny",
+    width=0.125,
+    middle=0,
+    pixels=PixelRecipe(size=32),
+    phases=(replace(recipes.SMALL.phases[0], epochs=1),),
+    n_folds=2,
+)
+
+
+def silent(line):
+    pass
+
+
+@pytest.fixture(scope="module")
+def images(phantom, tmp_path_factory):
+    """The image set of the training films."""
+    out = tmp_path_factory.mktemp("images") / "set"
+    kernels.build_images(phantom / "competition", out, [TINY.pixels], split="train", workers=1)
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(phantom, images, tmp_path_factory):
+    """The folder of a finished fold 0."""
+    out = tmp_path_factory.mktemp("trained")
+    kernels.train(TINY, [images], phantom / "competition", out, fold=0, say=silent)
+    return out
+
+
+@pytest.fixture
+def competition(phantom, tmp_path):
+    """A competition folder of one's own: test/ and the sample alone, as an inference kernel needs them."""
+    folder = tmp_path / "competition"
+    folder.mkdir()
+    shutil.copytree(phantom / "competition" / "test", folder / "test")
+    shutil.copyfile(phantom / "competition" / tables.SAMPLE, folder / tables.SAMPLE)
+    return folder
+
+
+def predict(competition, trained, out):
+    return kernels.predict(competition, [trained], out / "submission.csv", workers=1)
+
+
+def rows_of(path):
+    """Groups of a submission by row id."""
+    return {row.id: submission.parse(row.PredictionString) for row in submission.read(path).itertuples()}
+
+
+def listed(folder):
+    with open(folder / "not_read.csv", newline="") as file:
+        return list(csv.reader(file))
+
+
+def assert_legal(predicted, competition):
+    sizes, _ = tables.film_sizes(competition, "test")
+    report = checking.check(predicted.submission, competition / tables.SAMPLE, sizes)
+    assert report.ok, report.faults[:3]
+    assert report.warnings == []
+
+
+def assert_priors(groups, priors, names):
+    found = {group.name: group.confidence for group in groups if group.name in names}
+    assert found == pytest.approx({name: priors[name] for name in names}, abs=1e-9)
+
+
+def test_image_sets_are_of_the_split_asked_for(phantom, images, tmp_path):
+    competition = phantom / "competition"
+    opened = imagesets.open_set(images, TINY.pixels)
+    assert sorted(opened.table["image"]) == sorted(tables.films(competition, "train")["image"])
+    progress = []
+    built = kernels.build_images(
+        competition, tmp_path / "both", [TINY.pixels], workers=1, progress=lambda done, total: progress.append((done, total))
+    )
+    count = sum(len(tables.films(competition, split)) for split in tables.SPLITS)
+    assert (built.images, built.not_read) == (count, ())
+    assert progress[-1] == (count, count)
+
+
+def test_image_sets_need_films_and_no_csv(competition, tmp_path):
+    (competition / tables.SAMPLE).unlink()
+    built = kernels.build_images(competition, tmp_path / "set", [TINY.pixels], workers=1)  # both: of what is there
+    assert built.images == len(tables.films(competition, "test"))
+    with pytest.raises(MountError, match="train"):
+        kernels.build_images(competition, tmp_path / "train", [TINY.pixels], split="train")
+    with pytest.raises(MountError, match="neither train/ nor test/"):
+        kernels.build_images(tmp_path / "set", tmp_path / "none", [TINY.pixels])
+
+
+def test_a_trained_fold_is_stored_and_keeps_patients_apart(phantom, images, trained):
+    (run,) = runs.load_all([trained])
+    assert (run.folder, run.fold, run.recipe) == (trained / "fold-0", 0, TINY)
+    folds = pd.read_csv(run.folder / runs.FOLDS)
+    table = imagesets.open_set(images, TINY.pixels).table[["image", "patient"]].merge(folds, left_on="image", right_on="imageid")
+    assert table.groupby("patient")["fold"].nunique().max() == 1
+    stored = pd.read_csv(run.folder / runs.OUT_OF_FOLD)
+    assert sorted(stored["image"]) == sorted(folds["imageid"][folds["fold"] == 0])
+
+
+@pytest.mark.slow
+def test_all_folds_in_turn_by_a_csv_and_from_pngs(phantom, images, trained, tmp_path):
+    competition = phantom / "competition"
+    kernels.build_images(competition, tmp_path / "png", [TINY.pixels], form="png", split="train", workers=1)
+    lines = []
+    made = kernels.train(TINY, [tmp_path / "png"], competition, tmp_path / "runs", fold=0, say=lines.append)
+    again = runs.load_all([trained])[0]
+    assert (made[0].folder / runs.FOLDS).read_bytes() == (again.folder / runs.FOLDS).read_bytes()
+    assert (made[0].folder / runs.OUT_OF_FOLD).read_bytes() == (again.folder / runs.OUT_OF_FOLD).read_bytes()
+    folds = tmp_path / "folds.csv"
+    shutil.copyfile(again.folder / runs.FOLDS, folds)
+    made = kernels.train(TINY, [images], competition, tmp_path / "all", folds=folds, say=silent)
+    assert [run.fold for run in made] == [0, 1]
+    validated = [set(pd.read_csv(run.folder / runs.OUT_OF_FOLD)["image"]) for run in made]
+    assert not validated[0] & validated[1]
+    assert validated[0] | validated[1] == set(pd.read_csv(folds)["imageid"])
+
+
+def test_training_says_what_does_not_fit(phantom, images, tmp_path):
+    competition = phantom / "competition"
+    with pytest.raises(RecipeError, match="there is no fold 7; there are 0, 1"):
+        kernels.train(TINY, [images], competition, tmp_path, fold=7, say=silent)
+    with pytest.raises(ImageSetError, match="size: stored 32, wanted 48"):
+        kernels.train(replace(TINY, pixels=PixelRecipe(size=48)), [images], competition, tmp_path, fold=0, say=silent)
+    with pytest.raises(ImageSetError, match="no image set was given"):
+        kernels.train(TINY, [], competition, tmp_path, fold=0, say=silent)
+    (tmp_path / "folds.csv").write_text("imageid,fold\nunknown,0\n")
+    with pytest.raises(TableError, match="no fold for"):
+        kernels.train(TINY, [images], competition, tmp_path, folds=tmp_path / "folds.csv", say=silent)
+
+
+def test_the_whole_way_gives_a_legal_file(competition, trained, tmp_path):
+    progress = []
+    predicted = kernels.predict(competition, [trained], tmp_path / "new" / "submission.csv", workers=1, progress=progress.append)
+    assert_legal(predicted, competition)
+    films = tables.films(competition, "test")
+    assert (predicted.images, predicted.not_read, predicted.unnamed, predicted.trusted) == (len(films), (), (), True)
+    assert progress[-1] == len(films)
+    assert listed(tmp_path / "new") == [["image_id", "file", "reason"]]
+    rows = rows_of(predicted.submission)
+    for row_id, groups in rows.items():
+        names = [group.name for group in groups]
+        assert names == list(STUDY_CLASSES) if row_id.endswith("_study") else names.count(NONE) == 1
+    boxes = runs.load_all([trained])[0].prior_boxes
+    none, *found = rows[films["image"][0] + "_image"]
+    height, width = tables.film_size(films["path"][0])
+    assert len(found) == len(boxes)
+    for group, (xmin, ymin, xmax, ymax, hits) in zip(found, boxes, strict=True):
+        assert group.confidence == pytest.approx((1 - none.confidence) * hits, abs=1e-6)
+        assert group.box == pytest.approx((xmin * width, ymin * height, xmax * width, ymax * height), abs=1e-6)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+BROKEN = {
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": truncate,
+    "zeros": lambda path: path.write_bytes(bytes(5000)),
+    "text": lambda path: path.write_text("<html>404</html>" * 50),
+}
+
+
+def test_broken_films_cost_their_rows_and_no_other(competition, trained, tmp_path):
+    whole = rows_of(predict(competition, trained, tmp_path / "whole").submission)
+    films = tables.films(competition, "test")
+    single = films[~films["study"].duplicated(keep=False)].iloc[: len(BROKEN)].reset_index(drop=True)
+    header_kept = {}
+    for (name, spoil), film in zip(BROKEN.items(), single.itertuples(), strict=True):
+        path = competition / "test" / film.study / film.series / f"{film.image}.dcm"
+        spoil(path)
+        header_kept[film.image] = name == "truncated"
+    predicted = predict(competition, trained, tmp_path / "spoilt")
+    assert_legal(predicted, competition)
+    rows = rows_of(predicted.submission)
+    assert {image for image, _, _ in predicted.not_read} == set(single["image"])
+    header, *lines = listed(tmp_path / "spoilt")
+    assert header == ["image_id", "file", "reason"]
+    assert sorted(lines) == sorted(map(list, predicted.not_read))
+    priors = runs.load_all([trained])[0].priors
+    for film in single.itertuples():
+        (line,) = [line for line in lines if line[0] == film.image]
+        assert line[1] == f"test/{film.study}/{film.series}/{film.image}.dcm"
+        assert line[2]
+        assert_priors(rows[f"{film.study}_study"], priors, STUDY_CLASSES)
+        assert_priors(rows[f"{film.image}_image"], priors, [NONE])
+        # Boxes need the film's size: the header of a truncated film still states it.
+        assert (len(rows[f"{film.image}_image"]) > 1) == header_kept[film.image]
+    untouched = set(rows) - {f"{study}_study" for study in single["study"]} - {f"{image}_image" for image in single["image"]}
+    for row_id in untouched:
+        left, right = whole[row_id], rows[row_id]
+        assert [group.name for group in left] == [group.name for group in right]
+        np.testing.assert_allclose([group.confidence for group in left], [group.confidence for group in right], atol=1e-6)
+
+
+def test_a_study_with_one_good_image_uses_it(competition, trained, tmp_path):
+    films = tables.films(competition, "test")
+    good, lonely = films.iloc[0], films[films["study"] != films["study"][0]].iloc[0]
+    before = rows_of(predict(competition, trained, tmp_path / "before").submission)
+    broken = competition / "test" / good.study / "another" / "broken.dcm"
+    broken.parent.mkdir()
+    broken.write_bytes(b"")
+    with open(competition / tables.SAMPLE, "a") as file:
+        file.write("broken_image,none 1 0 0 1 1\n")
+    alone = [image for image in films["image"][films["study"] == good.study]]
+    predicted = predict(competition, trained, tmp_path / "after")
+    after = rows_of(predicted.submission)
+    assert [image for image, _, _ in predicted.not_read] == ["broken"]
+    assert len(alone) >= 1
+    for study in (good.study, lonely.study):
+        confidences = [[group.confidence for group in rows[f"{study}_study"]] for rows in (before, after)]
+        np.testing.assert_allclose(*confidences, atol=1e-6)
+
+
+def test_sample_and_folder_may_differ(competition, trained, tmp_path):
+    """A sample id without a file gets the priors and is listed; a film that the sample does not name is named."""
+    films = tables.films(competition, "test")
+    sample = (competition / tables.SAMPLE).read_text()
+    dropped = films["image"].iloc[-1]
+    lines = [line for line in sample.splitlines(keepends=True) if not line.startswith(dropped)]
+    (competition / tables.SAMPLE).write_text("".join(lines) + "ghost_study,negative 1 0 0 1 1\nghost_image,none 1 0 0 1 1\n")
+    predicted = predict(competition, trained, tmp_path)
+    assert_legal(predicted, competition)
+    assert predicted.unnamed == (dropped,)
+    ((image, file, reason),) = predicted.not_read
+    assert (image, file) == ("ghost", "")
+    assert "no file" in reason
+    priors = runs.load_all([trained])[0].priors
+    rows = rows_of(predicted.submission)
+    assert_priors(rows["ghost_study"], priors, STUDY_CLASSES)
+    assert_priors(rows["ghost_image"], priors, [NONE])
+    assert len(rows["ghost_image"]) == 1
+
+
+@pytest.mark.filterwarnings("error::FutureWarning")
+def test_all_films_broken_is_a_legal_file_that_is_not_trusted(competition, trained, tmp_path):
+    for path in (competition / "test").rglob("*.dcm"):
+        path.write_bytes(b"")
+    predicted = predict(competition, trained, tmp_path)
+    assert_legal(predicted, competition)
+    assert len(predicted.not_read) == predicted.images
+    assert not predicted.trusted
+
+
+@pytest.mark.filterwarnings("error::FutureWarning")
+def test_an_empty_test_folder_is_a_legal_file_that_is_not_trusted(competition, trained, tmp_path):
+    shutil.rmtree(competition / "test")
+    (competition / "test").mkdir()
+    predicted = predict(competition, trained, tmp_path)
+    assert_legal(predicted, competition)
+    assert not predicted.trusted
+
+
+@pytest.mark.parametrize(("unread", "trusted"), [(0, True), (2, True), (3, False), (10, False)])
+def test_more_than_a_fifth_unread_is_not_trusted(tmp_path, unread, trusted):
+    predicted = kernels.Predicted(tmp_path, 10, (("i", "f", "r"),) * unread, (), ())
+    assert predicted.trusted is trusted
+
+
+def test_what_is_missing_stops_before_any_film_is_read(competition, trained, tmp_path, monkeypatch):
+    from siim_kernel.learning import prediction
+
+    monkeypatch.setattr(prediction, "predict_films", lambda *_: pytest.fail("films were read"))
+    with pytest.raises(RunError, match="no finished run"):
+        predict(competition, tmp_path / "nowhere", tmp_path)
+    with pytest.raises(SubmissionError, match="nowhere.csv"):
+        kernels.predict(competition, [trained], tmp_path / "submission.csv", sample=tmp_path / "nowhere.csv")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MountError, match="file"):
+        kernels.predict(competition, [trained], tmp_path / "file" / "submission.csv")
+    (competition / tables.SAMPLE).unlink()
+    with pytest.raises(SubmissionError, match=tables.SAMPLE):
+        predict(competition, trained, tmp_path)
+    shutil.rmtree(competition / "test")
+    shutil.copyfile(trained / "fold-0" / runs.FOLDS, competition / "x.csv")
+    (competition / tables.SAMPLE).write_text("id,PredictionString\na_image,none 1 0 0 1 1\n")
+    with pytest.raises(MountError, match="test"):
+        predict(competition, trained, tmp_path)
+    assert not (tmp_path / "submission.csv").exists()
+
+
+def test_preflight_names_syntaxes_and_decoders(competition):
+    films = tables.films(competition, "test")
+    (competition / "broken.dcm").write_bytes(b"")
+    lines = kernels.preflight([*films["path"], str(competition / "broken.dcm")])
+    assert lines[-1] == "1 films without a readable header"
+    assert sum(int(line.split()[0]) for line in lines[:-1]) == len(films)
+
+
+LAYOUTS = {
+    "older": {"competition": "covid", "images": "covid-images", "runs": "covid-runs"},
+    "newer": {"competition": "competitions/covid", "images": "notebooks/me/covid-images", "runs": "datasets/me/covid-runs"},
+}
+
+
+def mount(source, place):
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(source, target_is_directory=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_kernels_on_both_layouts_of_kaggle(phantom, tmp_path, monkeypatch, capsys, layout):
+    monkeypatch.setattr(recipes, "RECIPES", (TINY,))
+    monkeypatch.setattr(kernels, "cores", lambda: 1)
+    places, root = LAYOUTS[layout], tmp_path / "input"
+    mount(phantom / "competition", root / places["competition"])
+    kernels.images_on_kaggle(root, tmp_path / "one", competition="covid", recipes=("tiny",), split="train")
+    assert "0 films not read" in capsys.readouterr().out
+    mount(tmp_path / "one", root / places["images"])
+    kernels.train_on_kaggle(
+        root, tmp_path / "two", competition="covid", images=("covid-images",), imagenet="not-attached", recipe="tiny", fold=0
+    )
+    mount(tmp_path / "two" / "runs", root / places["runs"])
+    working = tmp_path / "three"
+    kernels.predict_on_kaggle(root, working, competition="covid", runs=("covid-runs",))
+    said = capsys.readouterr().out
+    assert "submission.csv is valid" in said
+    assert "WARNING" not in said
+    sample = phantom / "competition" / tables.SAMPLE
+    assert checking.check(working / "submission.csv", sample).ok
+    with pytest.raises(MountError, match="other is not mounted"):
+        kernels.predict_on_kaggle(root, working, competition="covid", runs=("other",))
+
+
+def test_the_inference_kernel_warns_and_goes_on(competition, trained, tmp_path, capsys):
+    root = tmp_path / "input"
+    mount(competition, root / "covid")
+    mount(trained, root / "runs")
+    for path in sorted((competition / "test").rglob("*.dcm"))[:-1]:
+        path.write_bytes(b"")
+    sample = [line for line in (competition / tables.SAMPLE).read_text().splitlines() if not line.endswith("_image")]
+    (competition / tables.SAMPLE).write_text("\n".join(sample[:-1]) + "\n")  # one film is not in the sample
+    kernels.predict_on_kaggle(root, tmp_path / "working", competition="covid", runs=("runs",))
+    said = capsys.readouterr().out
+    assert "films without a readable header" in said
+    assert "WARNING: not read: " in said
+    assert "WARNING: more than a fifth of the images could not be read" in said
+    assert "WARNING: 1 films under test/ are not in the sample" in said
+    assert "submission.csv is valid" in said
+
+
+def test_a_training_kernel_needs_one_file_of_weights(phantom, images, tmp_path, monkeypatch):
+    recipe = replace(TINY, weights="imagenet")
+    monkeypatch.setattr(recipes, "RECIPES", (recipe,))
+    root = tmp_path / "input"
+    mount(phantom / "competition", root / "covid")
+    mount(images, root / "images")
+    arguments = {"competition": "covid", "images": ("images",), "imagenet": "weights", "recipe": "tiny", "fold": 0}
+    with pytest.raises(MountError, match="weights is not mounted"):
+        kernels.train_on_kaggle(root, tmp_path / "working", **arguments)
+    (root / "weights" / "deep").mkdir(parents=True)
+    with pytest.raises(MountError, match="it holds none"):
+        kernels.train_on_kaggle(root, tmp_path / "working", **arguments)
+    (root / "weights" / "deep" / "a.h5").write_bytes(b"")
+    with pytest.raises(RecipeError, match="a.h5 do not fit"):
+        kernels.train_on_kaggle(root, tmp_path / "working", **arguments)
+    (root / "weights" / "b.h5").write_bytes(b"")
+    with pytest.raises(MountError, match=r"it holds b.h5, a.h5|it holds a.h5, b.h5"):
+        kernels.train_on_kaggle(root, tmp_path / "working", **arguments)
