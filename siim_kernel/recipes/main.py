@@ -33,7 +33,10 @@ SMALL = Recipe(
     dropout=0.2,
     flip_average=True,
     n_folds=5,
-    phases=(Phase(epochs=20, trainable="all", optimizer="adam", learning_rate=1e-3),),
+    phases=(
+        Phase(epochs=16, trainable="all", optimizer="adam", learning_rate=1e-3),
+        Phase(epochs=8, trainable="all", optimizer="adam", learning_rate=2e-4),
+    ),
 )
 
 SMALL_IMAGENET = Recipe(
