@@ -96,7 +96,8 @@ def predict_films(films, runs, workers=1, progress=None):
         if progress:
             progress(done)
     flush()
-    return Predictions(pd.DataFrame(rows, columns=["image", *PREDICTED, "rows", "columns"]), tuple(not_read))
+    images = pd.DataFrame(rows, columns=["image", *PREDICTED, "rows", "columns"])
+    return Predictions(images.astype(dict.fromkeys(PREDICTED, float)), tuple(not_read))  # floats even where no film was read
 
 
 def study_means(images, studies):

@@ -200,7 +200,9 @@ def _fit(model, recipe, learn, check, out, say):
         if diverged := not math.isfinite(history[-1]["val_loss"]):
             break
     if diverged and not weights.exists():
-        raise RunError(f"recipe {recipe.name}: the validation loss of phase {number} is not finite in epoch {epoch}; lower the learning rate")
+        raise RunError(
+            f"recipe {recipe.name}: the validation loss of phase {number} is not finite in epoch {epoch}; lower the learning rate"
+        )
     if recipe.keep == "last":
         model.save_weights(weights)
     model.load_weights(weights)

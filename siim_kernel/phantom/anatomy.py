@@ -22,6 +22,7 @@ class Anatomy:
 
     sex              "F" or "M", as in PatientSex
     height           from the lung tops to the right costophrenic angle
+    barrel           how far the upper half of the rib cage bulges outwards (below 0: it tapers)
     dome, tilt       rise of the diaphragm above that angle; how much higher the right dome stands
     wall             thickness of the chest wall at the side: the habitus
     heart            width of the heart as a share of the chest (cardiothoracic ratio)
@@ -40,6 +41,7 @@ class Anatomy:
     patient: str
     sex: str
     height: float
+    barrel: float
     dome: float
     tilt: float
     wall: float
@@ -66,8 +68,9 @@ def of_patient(patient):
     return Anatomy(
         patient=patient,
         sex="F" if female else "M",
-        height=float(np.clip(rng.normal(1.62 if not female else 1.54, 0.09), 1.35, 1.85)),
-        dome=rng.uniform(0.24, 0.36),
+        height=float(np.clip(rng.normal(1.62 if not female else 1.54, 0.12), 1.28, 1.95)),
+        barrel=float(np.clip(rng.normal(0.0, 0.025), -0.06, 0.05)),
+        dome=rng.uniform(0.20, 0.40),
         tilt=rng.uniform(0.03, 0.11),
         wall=float(np.clip(rng.gamma(4, 0.045) + 0.05, 0.10, 0.42)),
         heart=float(np.clip(rng.normal(0.45, 0.04), 0.37, 0.58)),
@@ -77,7 +80,7 @@ def of_patient(patient):
         ribs=rng.uniform(0.7, 1.35),
         rib_slope=rng.uniform(0.85, 1.2),
         breast=rng.uniform(0.35, 1.0) if female else (0.0 if rng.uniform() < 0.8 else rng.uniform(0.1, 0.3)),
-        apex=rng.uniform(0.36, 0.44),
+        apex=rng.uniform(0.34, 0.46),
         scapula=rng.uniform(0.95, 1.08),
         clavicle=rng.uniform(0.17, 0.27),
         arms=rng.uniform(0.35, 0.7),
@@ -97,7 +100,7 @@ def posed(anatomy, study, view):
     portable = view == "AP"
     return dataclasses.replace(
         anatomy,
-        height=anatomy.height * float(np.clip(rng.normal(0.90, 0.055) if portable else rng.normal(0.99, 0.025), 0.74, 1.05)),
+        height=anatomy.height * float(np.clip(rng.normal(0.88, 0.08) if portable else rng.normal(0.98, 0.04), 0.68, 1.06)),
         dome=anatomy.dome * rng.uniform(0.9, 1.15),
         heart=anatomy.heart * (rng.uniform(1.1, 1.28) if portable else rng.uniform(0.97, 1.04)),
         wall=anatomy.wall * rng.uniform(0.95, 1.05),
@@ -110,6 +113,11 @@ def posed(anatomy, study, view):
     )
 
 
+def bulge(anatomy, share):
+    """What `barrel` adds to the half width of the cage at `share` 0 (lung top) to 1 (costophrenic angle) of its height."""
+    return anatomy.barrel * np.interp(share, [0.0, 0.12, 0.38, 0.8, 1.0], [0.0, 0.5, 1.0, 0.3, 0.0])
+
+
 def lung_outline(anatomy, side):
     """The closed outline [N, 2] of the lung of one side."""
     a = anatomy
@@ -119,10 +127,7 @@ def lung_outline(anatomy, side):
     points = [
         (a.apex, 0.0),
         (a.apex + 0.27, 0.12 * a.height / 1.6),
-        (0.82, 0.21 * a.height),
-        (0.92, 0.38 * a.height),
-        (0.98, 0.58 * a.height),
-        (1.0, 0.8 * a.height),
+        *((width + float(bulge(a, share)), share * a.height) for width, share in ((0.82, 0.21), (0.92, 0.38), (0.98, 0.58), (1.0, 0.8))),
         (0.985, bottom - 0.06),
         (0.955, bottom),
         (0.86, bottom - 0.38 * a.dome),
@@ -141,13 +146,13 @@ def lung_outline(anatomy, side):
 
 def in_lung(anatomy, side, across, down):
     """Chest coordinates (x, y) of a place in a lung: `across` 0 (mediastinum) to 1 (ribs), `down` 0 (top) to 1 (diaphragm)."""
-    levels = np.array([0.0, 0.12, 0.21, 0.38, 0.58, 0.8, 1.0]) * anatomy.height
-    outer = np.interp(
-        down * (anatomy.height - 0.3 * anatomy.dome), levels, [anatomy.apex + 0.06, anatomy.apex + 0.24, 0.80, 0.90, 0.965, 0.995, 1.0]
-    )
+    shares = np.array([0.0, 0.12, 0.21, 0.38, 0.58, 0.8, 1.0])
+    widths = np.array([anatomy.apex + 0.06, anatomy.apex + 0.24, 0.80, 0.90, 0.965, 0.995, 1.0]) + bulge(anatomy, shares)
+    outer = np.interp(down * (anatomy.height - 0.3 * anatomy.dome), shares * anatomy.height, widths)
     inner = 0.19 + anatomy.yaw * SIGN[side]
     x = inner + across * (outer - inner)
-    return SIGN[side] * x, down * (anatomy.height - 0.75 * anatomy.dome)
+    length = anatomy.height - 0.75 * anatomy.dome + (anatomy.tilt if side == LEFT else 0.0)
+    return SIGN[side] * x, down * length
 
 
 def heart_outline(anatomy):
@@ -179,8 +184,9 @@ def rib_paths(anatomy, side):
     a = anatomy
     posterior, anterior = [], []
     spacing = a.height / 9.3
-    levels = np.array([-0.4, 0.0, 0.12, 0.21, 0.38, 0.58, 0.8, 1.3]) * a.height
-    cage = np.array([0.30, a.apex, a.apex + 0.25, 0.80, 0.905, 0.965, 0.99, 1.0])
+    shares = np.array([-0.4, 0.0, 0.12, 0.21, 0.38, 0.58, 0.8, 1.3])
+    levels = shares * a.height
+    cage = np.array([0.30, a.apex, a.apex + 0.25, 0.80, 0.905, 0.965, 0.99, 1.0]) + bulge(a, shares)
     for rib in range(1, 11):
         start = -0.05 + (rib - 1) * spacing
         fall = a.rib_slope * (0.10 + 0.030 * rib) * min(1.0, 0.45 + 0.12 * rib)

@@ -44,7 +44,7 @@ def _ellipse_profile(depth, reach):
 def _tissue(a, canvas):
     side = 1.0 + a.wall
     half = [(0.30, -1.6), (0.29, -0.62), (0.33, -0.40), (0.55, -0.26), (0.92, -0.19), (1.20, -0.14), (1.40, 0.0), (1.46, 0.22)]
-    half += [(1.30, 0.48), (side + 0.05, 0.70), (side, 0.95), (side + 0.01, 1.4), (side + 0.3 * a.wall, 1.9), (side + 0.5 * a.wall, 3.2)]
+    half += [(1.30, 0.48), (side + 0.05, 0.70), (side, 0.95), (side + 0.01, 1.4), (side + 0.3 * a.wall, 1.9), (side + 0.5 * a.wall, 3.6)]
     right = curve(half)
     outline = np.concatenate([right, (right * (-1, 1))[::-1]])
     torso_mask = canvas.fill(outline)
@@ -52,9 +52,9 @@ def _tissue(a, canvas):
     torso = _ellipse_profile(canvas.depth(torso_mask), 0.45) * level[:, None].astype(np.float32)
     arms = []
     for sign in (-1, 1):
-        shoulder, elbow = (1.27 * sign, 0.16), ((1.27 + a.arms) * sign, 1.75)
+        shoulder, elbow, wrist = (1.27 * sign, 0.16), ((1.27 + a.arms) * sign, 1.75), ((1.22 + a.arms) * sign, 3.2)
         middle = ((1.27 + 0.45 * a.arms) * sign, 0.9)
-        arms.append(band(curve([shoulder, middle, elbow]), 0.42 + 0.5 * a.wall))
+        arms.append(band(curve([shoulder, middle, elbow, wrist]), 0.42 + 0.5 * a.wall))
     arm = 0.42 * _ellipse_profile(canvas.depth(canvas.fill(*arms)), 0.26)
     tissue = np.maximum(torso, arm) + 0.35 * np.minimum(torso, arm)
     if a.breast:
@@ -139,7 +139,7 @@ def _shoulder(a, canvas, sign, rng):
         closed=True,
     ) * (sign, 1)
     acromion = canvas.fill(band(curve([(s + 0.02, 0.14), (1.0, 0.04), (1.20, -0.02), (1.30, 0.02)]) * (sign, 1), 0.07))
-    humerus = curve([(1.31, 0.10), (1.30 + 0.30 * a.arms, 0.55), (1.27 + a.arms, 1.75)]) * (sign, 1)
+    humerus = curve([(1.31, 0.10), (1.30 + 0.30 * a.arms, 0.55), (1.27 + a.arms, 1.75), (1.22 + a.arms, 3.2)]) * (sign, 1)
     widths = np.interp(np.linspace(0, 1, len(humerus)), [0, 0.1, 0.25, 1], [0.24, 0.24, 0.15, 0.13])
     return (
         0.10 * _shell(canvas, collar, 0.025, 0.6)

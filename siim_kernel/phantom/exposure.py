@@ -74,18 +74,20 @@ def grain(rng, shape):
     return cv2.GaussianBlur(grain, (0, 0), 0.6) * np.float32(1.9)
 
 
-def collimate(greys, rng, roll):
+def collimate(greys, rng, roll, lungs):
     """Darken, in place, what collimator or shutter keep from the film; returns the mask bool [rows, columns] of it.
 
+    lungs  (xmin, ymin, xmax, ymax) of both lungs in pixels: the opening is set around them
     The opening leans with the patient. On a few films the border stays light, as plates without a shutter show it; that is no padding.
     """
     rows, columns = greys.shape
     padding = np.zeros(greys.shape, bool)
     draw = rng.uniform()
-    margins = rng.uniform(0.0, 0.06, 4) * (rng.uniform(size=4) < 0.5)
+    margins = rng.uniform(0.0, 0.13, 4) * (rng.uniform(size=4) < 0.5)
     if draw < 0.65:
         return padding
-    left, top, right, bottom = margins * (columns, rows, columns, rows)
+    room = np.array([lungs[0], lungs[1], columns - lungs[2], rows - lungs[3]]) - 0.03 * max(rows, columns)
+    left, top, right, bottom = np.clip(margins * (columns, rows, columns, rows), 0, np.maximum(room, 0))
     corners = np.array([(left, top), (columns - right, top), (columns - right, rows - bottom), (left, rows - bottom)])
     turn = cv2.getRotationMatrix2D((columns / 2, rows / 2), roll * rng.uniform(0.0, 0.8), 1.0)
     corners = corners @ turn[:, :2].T + turn[:, 2]

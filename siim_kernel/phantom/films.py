@@ -105,22 +105,35 @@ def render(plan, shape):
         greys = cv2.resize(greys, shape[::-1], interpolation=cv2.INTER_CUBIC)
         greys += np.float32(developing.uniform(0.004, 0.015)) * exposure.grain(developing, shape)
         np.clip(greys, 0, 1, out=greys)
-    padding = exposure.collimate(greys, developing, roll)
-    burn_markers(greys, developing, study.view)
     ratio = np.array([shape[1] / small[1], shape[0] / small[0]] * 2)
+    padding = exposure.collimate(greys, developing, roll, _bounds_of_lungs(body, canvas) * ratio)
+    burn_markers(greys, developing, study.view)
     reader = stream("reader", plan.image)
     return MadeFilm(greys=greys, padding=padding, boxes=tuple(_as_read(np.array(box) * ratio, reader, shape) for box in boxes))
 
 
 def _place(body, shape, view, rng):
-    """The Canvas of a film with the patient before it, and the angle in degrees by which the patient leans."""
+    """The Canvas of a film with the patient before it, and the angle in degrees by which the patient leans.
+
+    Distance, plate and aim differ: the chest fills between half of the film and all of it, seldom in its middle.
+    """
     rows, columns = shape
-    unit = min(columns / 2.42, rows / (body.height + 0.50)) * rng.uniform(0.92, 1.10)
+    unit = min(columns / 2.42, rows / (body.height + 0.50)) * float(np.clip(rng.normal(0.91, 0.12), 0.64, 1.15))
+    unit = max(unit, rows / 3.3)  # not as far as head and hips
     roll = float(np.clip(rng.normal(0, 3.0 if view == "AP" else 1.2), -9, 9))
-    middle = (rng.normal(0, 0.05 if view == "AP" else 0.025), 0.49 * body.height - 0.02 + rng.normal(0, 0.05))
+    aside, along = rng.normal(0, 0.11 if view == "AP" else 0.08), rng.normal(0, 0.18)
+    # Lungs that leave the film by more than a little would be exposed again.
+    sides, ends = max(columns / (2 * unit) - 1.0, 0.0) + 0.06, max((rows / unit - body.height) / 2, 0.0) + 0.06
+    middle = (float(np.clip(aside, -sides, sides)), 0.5 * body.height + float(np.clip(along - 0.03, -ends, ends)))
     matrix = cv2.getRotationMatrix2D((0, 0), roll, unit)
     matrix[:, 2] = np.array([columns / 2, rows / 2]) - matrix[:, :2] @ np.array(middle)
     return Canvas(shape, matrix), roll
+
+
+def _bounds_of_lungs(body, canvas):
+    """[xmin, ymin, xmax, ymax] of both lungs in pixels of the canvas."""
+    points = canvas.to_pixels(np.concatenate([anatomy.lung_outline(body, side) for side in anatomy.SIDES]))
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
 def _as_read(box, rng, shape):

@@ -66,12 +66,14 @@ def plan_findings(study):
     sides = list(SIDES if rng.uniform() < 0.5 else SIDES[::-1])
     if study.pattern in BOTH_LUNGS:
         region = BOTH_LUNGS[study.pattern]
-        patches = _lung(rng, sides[0], region, severity, 0) + _lung(rng, sides[1], region, severity * rng.uniform(0.45, 1.0), 1)
+        process = _process(rng, region, severity)
+        patches = _lung(rng, sides[0], region, process, severity, 0)
+        patches += _lung(rng, sides[1], region, _alike(rng, process), severity * rng.uniform(0.45, 1.0), 1)
     elif study.pattern == "one lung":
-        region = {0: _perihilar, 1: _upper, 2: _lower, 3: _anywhere}[int(rng.integers(4))]
-        patches = _lung(rng, sides[0], region, severity, 0)
+        region = (PERIHILAR, UPPER, LOWER, ANYWHERE)[int(rng.integers(4))]
+        patches = _lung(rng, sides[0], region, _process(rng, region, severity), severity, 0)
     elif study.pattern == "overlooked":  # what a reader took for normal
-        patches = _lung(rng, sides[0], _anywhere, 0.3 * severity, UNBOXED)
+        patches = _lung(rng, sides[0], ANYWHERE, _process(rng, ANYWHERE, 0.0), 0.3 * severity, UNBOXED)
     elif study.pattern == "consolidation":
         patches = [_lobe(rng, sides[0], severity, 0)]
         if rng.uniform() < 0.42:
@@ -83,7 +85,8 @@ def plan_findings(study):
         patches = [_lobe(rng, sides[0], severity, 0)]
         effusions[sides[-1]] = 0.10 + 0.45 * severity * rng.uniform(0.5, 1)
     elif study.pattern == "oedema":
-        patches = [patch for side in SIDES for patch in _lung(rng, side, _perihilar, severity, UNBOXED)]
+        process = _process(rng, PERIHILAR, severity)
+        patches = [patch for side in SIDES for patch in _lung(rng, side, PERIHILAR, process, severity, UNBOXED)]
         effusions = {side: rng.uniform(0.04, 0.18) for side in SIDES}
     elif study.pattern == "effusion":
         effusions[sides[0]] = 0.10 + 0.85 * severity
@@ -95,49 +98,74 @@ def plan_findings(study):
     return Findings(patches=tuple(patches), effusions=effusions, pneumothorax=pneumothorax, scars=_scars(rng))
 
 
-def _peripheral(rng):
-    return rng.beta(6, 2.2), 0.10 + 0.85 * rng.beta(3.6, 2.2)
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """Where a process may lie: limits of patches' centres (across, down), and the beta distributions of its middle between them."""
+
+    across: tuple[float, float]
+    down: tuple[float, float]
+    across_beta: tuple[float, float] = (1.0, 1.0)
+    down_beta: tuple[float, float] = (1.0, 1.0)
+    reach: float = 1.0  # how far it spreads, against the widest
 
 
-def _anywhere(rng):
-    return rng.uniform(0.2, 0.85), rng.uniform(0.2, 0.95)
+PERIPHERAL = Region(across=(0.25, 0.98), down=(0.06, 1.0), across_beta=(2.2, 1.2), down_beta=(2.1, 1.5))
+ANYWHERE = Region(across=(0.1, 0.9), down=(0.06, 1.0), down_beta=(1.8, 1.4), reach=0.9)
+PERIHILAR = Region(across=(0.08, 0.39), down=(0.2, 0.85), reach=0.75)
+UPPER = Region(across=(0.1, 0.85), down=(0.06, 0.38), reach=0.75)
+LOWER = Region(across=(0.15, 0.9), down=(0.5, 1.0), reach=0.75)
+BOTH_LUNGS = {"peripheral, both": PERIPHERAL, "patchy, both": ANYWHERE, "central, both": PERIHILAR, "upper, both": UPPER}
 
 
-def _perihilar(rng):
-    return rng.uniform(0.05, 0.38), rng.uniform(0.38, 0.75)
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """A process in one lung: its middle and how far its patches' centres reach from there, all as shares of the lung."""
+
+    across: float
+    down: float
+    wide: float
+    tall: float
 
 
-def _upper(rng):
-    return rng.uniform(0.2, 0.8), rng.uniform(0.12, 0.36)
+def _process(rng, region, severity):
+    """A Process of a region: from one spot to the whole lung, the severe ones larger."""
+    extent = 0.8 * rng.beta(0.95, 0.95) + 0.2 * severity
+    return Process(
+        across=float(np.interp(rng.beta(*region.across_beta), [0, 1], region.across)),
+        down=float(np.interp(rng.beta(*region.down_beta), [0, 1], region.down)),
+        wide=0.52 * region.reach * (0.6 * extent + 0.4 * rng.uniform()),
+        tall=0.66 * region.reach * (0.85 * extent + 0.15 * rng.uniform()),
+    )
 
 
-def _lower(rng):
-    return rng.uniform(0.15, 0.85), rng.uniform(0.62, 0.97)
+def _alike(rng, process):
+    """The same Process in the other lung: like the first, never quite the same."""
+    return Process(
+        across=process.across + rng.normal(0, 0.12),
+        down=process.down + rng.normal(0, 0.12),
+        wide=process.wide * rng.uniform(0.5, 1.2),
+        tall=process.tall * rng.uniform(0.5, 1.2),
+    )
 
 
-BOTH_LUNGS = {"peripheral, both": _peripheral, "patchy, both": _anywhere, "central, both": _perihilar, "upper, both": _upper}
-
-
-def _lung(rng, side, region, severity, box):
-    """Ground glass to consolidation in one lung: a few rounded patches of one region."""
-    wide = region in (_peripheral, _anywhere)
-    count = int(rng.integers(2, 6)) if wide else int(rng.integers(1, 4))
-    size = (0.10 + 0.13 * severity) * (1.0 if wide else 1.25)
-    middle = region(rng)
+def _lung(rng, side, region, process, severity, box):
+    """Ground glass to consolidation in one lung: rounded patches over the reach of a process, within its region."""
+    count = 1 + int(rng.integers(1, 3)) + round(4 * process.tall)
+    size = 0.10 + 0.09 * severity + 0.20 * process.tall
+    # Patches stand one below the other, in both directions over the whole reach.
+    downs = _span(process.down, process.tall, region.down, (np.arange(count) + rng.uniform(0.2, 0.8, count)) / count)
+    acrosses = _span(process.across, process.wide, region.across, rng.permutation(np.linspace(0, 1, count)))
     patches = []
-    for _ in range(count):
-        across, down = region(rng)
-        if not wide:  # one process: its patches lie together
-            across, down = 0.5 * across + 0.5 * middle[0], 0.4 * down + 0.6 * middle[1]
+    for across, down in zip(acrosses, downs, strict=True):
         radius = size * rng.uniform(0.75, 1.4)
         patches.append(
             Patch(
                 side=side,
-                across=across,
-                down=down,
+                across=float(across),
+                down=float(down),
                 width=radius * rng.uniform(0.75, 1.05),
                 height=radius * rng.uniform(0.95, 1.4),
-                fill=float(np.clip((0.10 + 0.50 * severity) * rng.uniform(0.7, 1.3), 0.05, 0.85)),
+                fill=float(np.clip((0.20 + 0.55 * severity) * rng.uniform(0.75, 1.25), 0.08, 0.88)),
                 angle=rng.uniform(-0.5, 0.5),
                 edge=rng.uniform(0.25, 0.5),
                 box=box,
@@ -146,15 +174,21 @@ def _lung(rng, side, region, severity, box):
     return patches
 
 
+def _span(middle, reach, limits, quantiles):
+    """Places at quantiles 0..1 of middle - reach .. middle + reach, which is cut at the limits."""
+    low, high = np.clip([middle - reach, middle + reach], *limits)
+    return low + (high - low) * np.asarray(quantiles)
+
+
 def _lobe(rng, side, severity, box):
     """Lobar consolidation: dense, with one border along a fissure."""
     upper = rng.uniform() < 0.4
     return Patch(
         side=side,
-        across=rng.uniform(0.4, 0.65),
-        down=rng.uniform(0.22, 0.36) if upper else rng.uniform(0.65, 0.86),
-        width=rng.uniform(0.22, 0.32),
-        height=rng.uniform(0.16, 0.28),
+        across=rng.uniform(0.3, 0.75),
+        down=rng.uniform(0.18, 0.40) if upper else rng.uniform(0.62, 0.98),
+        width=rng.uniform(0.20, 0.46),
+        height=rng.uniform(0.18, 0.60),
         fill=float(np.clip(0.32 + 0.5 * severity, 0, 0.9)),
         edge=rng.uniform(0.15, 0.3),
         fissure=0 if rng.uniform() < 0.4 else 1 if upper else -1,
@@ -165,11 +199,11 @@ def _lobe(rng, side, severity, box):
 
 def _mass(rng, side, severity, cavity, box):
     """A nodule or mass with a sharp border; with a cavity, a ring."""
-    radius = 0.05 + 0.14 * severity * rng.uniform(0.6, 1.1) + (0.04 if cavity else 0.0)
+    radius = 0.07 + 0.30 * severity * rng.uniform(0.6, 1.1) + (0.04 if cavity else 0.0)
     return Patch(
         side=side,
         across=rng.uniform(0.2, 0.8),
-        down=rng.uniform(0.12, 0.85),
+        down=rng.uniform(0.15, 0.95),
         width=radius,
         height=radius * rng.uniform(0.85, 1.15),
         fill=rng.uniform(0.5, 0.85),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from siim_kernel.phantom.anatomy import SIGN, in_lung
+from siim_kernel.phantom.anatomy import SIGN, bulge, in_lung
 from siim_kernel.phantom.canvas import curve
 from siim_kernel.phantom.draws import clouds
 from siim_kernel.phantom.findings import UNBOXED
@@ -70,8 +70,9 @@ def _fluid(level, side, anatomy, canvas):
 
 def _free_air(gap, side, anatomy, canvas):
     """Mask 0..1 of the air between ribs and lung, wider at the top."""
-    levels = np.array([-0.1, 0.0, 0.12, 0.21, 0.38, 0.58, 0.8, 1.1]) * anatomy.height
-    outer = np.array([0.0, anatomy.apex + 0.05, anatomy.apex + 0.24, 0.80, 0.90, 0.965, 0.995, 1.0])
+    shares = np.array([-0.1, 0.0, 0.12, 0.21, 0.38, 0.58, 0.8, 1.1])
+    levels = shares * anatomy.height
+    outer = np.array([0.0, anatomy.apex + 0.05, anatomy.apex + 0.24, 0.80, 0.90, 0.965, 0.995, 1.0]) + bulge(anatomy, shares)
     widths = gap * np.array([1.0, 1.6, 1.5, 1.3, 1.0, 0.8, 0.6, 0.4])
     rows = canvas.y
     border = np.interp(rows.ravel(), levels, outer - widths).reshape(rows.shape)

@@ -17,7 +17,7 @@ NARROW = Recipe(
     name="tiny-narrow",
     about="",
     network="narrow_xception",
-    width=0.125,
+    width=0.25,
     middle=0,
     pixels=PixelRecipe(size=32),
     phases=(HEAD, ALL),

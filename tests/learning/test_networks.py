@@ -226,6 +226,7 @@ def moved(before, model):
     return {weight.path.split("/")[-1] for weight, old in zip(found, before, strict=True) if not np.array_equal(weight.numpy(), old)}
 
 
+@pytest.mark.slow
 def test_kept_batch_norm_does_not_move_and_a_frozen_backbone_nothing(legacy):
     model = networks.build(XCEPTION, legacy)
     before = model.get_layer(networks.BACKBONE).get_weights()
@@ -236,6 +237,7 @@ def test_kept_batch_norm_does_not_move_and_a_frozen_backbone_nothing(legacy):
     assert all(np.isfinite(weight.numpy()).all() for weight in model.weights)
 
 
+@pytest.mark.slow
 def test_trained_batch_norm_moves_and_a_frozen_backbone_does_not():
     model = networks.build(NARROW)
     before = model.get_layer(networks.BACKBONE).get_weights()

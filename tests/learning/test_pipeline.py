@@ -10,10 +10,16 @@ from siim_kernel.labels import BOXED, NONE, NOT_READ, STUDY_CLASSES
 from siim_kernel.learning import pipeline
 from siim_kernel.recipes.recipe import Augmentation, Phase, PixelRecipe, Recipe
 
-STRONG = Augmentation(
-    flip=0.5, rotate=20, zoom=0.2, shift=0.1, shear=5, brightness=(0.7, 1.3), contrast=(0.7, 1.3), gamma=(0.7, 1.4)
+STRONG = Augmentation(flip=0.5, rotate=20, zoom=0.2, shift=0.1, shear=5, brightness=(0.7, 1.3), contrast=(0.7, 1.3), gamma=(0.7, 1.4))
+RECIPE = Recipe(
+    name="t",
+    about="",
+    network="cnn9",
+    pixels=PixelRecipe(size=16),
+    phases=(Phase(epochs=1, trainable="all", optimizer="adam", learning_rate=1e-3),),
+    batch=4,
+    augmentation=STRONG,
 )
-RECIPE = Recipe(name="t", about="", network="cnn9", pixels=PixelRecipe(size=16), phases=(Phase(epochs=1, trainable="all", optimizer="adam", learning_rate=1e-3),), batch=4, augmentation=STRONG)  # fmt: skip
 LABELS = ["negative", "typical", "typical", "indeterminate", "atypical", "negative", "typical", "typical", "typical", "typical"]
 READINGS = [NONE, BOXED, NOT_READ, BOXED, NONE, NONE, BOXED, NOT_READ, BOXED, BOXED]
 DRAW = np.random.default_rng(5)
@@ -26,10 +32,7 @@ def films(recipe=RECIPE, balanced=True):
 
 
 def as_numpy(data):
-    return [
-        (images.numpy(), {head: values.numpy() for head, values in targets.items()}, {head: values.numpy() for head, values in weights.items()})
-        for images, targets, weights in data
-    ]
+    return list(data.as_numpy_iterator())
 
 
 def assert_same(left, right):

@@ -122,7 +122,11 @@ def test_a_film_gets_the_same_from_its_dicom_as_from_an_image_set(films, two_run
 
 def test_films_that_cannot_be_read_are_listed_and_cost_no_other(films, two_runs, tmp_path):
     (tmp_path / "text.dcm").write_text("no film")
-    asked = [("bad", str(tmp_path / "text.dcm")), *zip(films["image"][:3], films["path"][:3], strict=True), ("gone", str(tmp_path / "gone.dcm"))]
+    asked = [
+        ("bad", str(tmp_path / "text.dcm")),
+        *zip(films["image"][:3], films["path"][:3], strict=True),
+        ("gone", str(tmp_path / "gone.dcm")),
+    ]
     found = prediction.predict_films(asked, two_runs[:1])
     assert found.images["image"].tolist() == ["f0", "f1", "f2"]
     assert [(image, path) for image, path, _ in found.not_read] == [

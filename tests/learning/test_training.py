@@ -313,7 +313,6 @@ def test_real_imagenet_weights_train(imagenet_weights, tmp_path):
     run = training.train_fold(recipe, material, made.folds(material), 0, tmp_path / "run", imagenet_weights, say=silent)
     started = networks.build(recipe, imagenet_weights).get_layer(networks.BACKBONE)
     ended = prediction.load_model(run).get_layer(networks.BACKBONE)
-    moved = {
-        old.path.split("/")[-1] for old, new in zip(started.weights, ended.weights, strict=True) if not np.array_equal(old.numpy(), new.numpy())
-    }
+    pairs = zip(started.weights, ended.weights, strict=True)
+    moved = {old.path.split("/")[-1] for old, new in pairs if not np.array_equal(old.numpy(), new.numpy())}
     assert moved == {"kernel", "depthwise_kernel", "pointwise_kernel"}

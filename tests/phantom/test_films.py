@@ -1,6 +1,7 @@
 """The made competition as files, and that its films carry their class."""
 
 import ast
+import dataclasses
 import hashlib
 
 import cv2
@@ -15,10 +16,14 @@ from sklearn.preprocessing import StandardScaler
 
 from siim_kernel.errors import MountError, RecipeError
 from siim_kernel.labels import STUDY_CLASSES, STUDY_COLUMNS
-from siim_kernel.phantom import cohort
+from siim_kernel.phantom import cohort, exposure, films
 from siim_kernel.phantom.anatomy import SIDES, lung_outline, of_patient, posed
+from siim_kernel.phantom.canvas import Canvas
+from siim_kernel.phantom.chest import draw_chest
 from siim_kernel.phantom.draws import stream
 from siim_kernel.phantom.films import film_shape, make_competition, render
+from siim_kernel.phantom.findings import plan_findings
+from siim_kernel.phantom.opacities import draw_findings
 from siim_kernel.phantom.sheet import contact_sheet
 from siim_kernel.phantom.storage import storages, store
 
@@ -155,8 +160,55 @@ def test_findings_are_bright_against_the_other_lung(plans):
     assert brighter >= 15
 
 
+# Mean and standard deviation of the boxes of the real train, as shares of the film: distance of the centre from the film's
+# middle, height of the centre, width, height.
+REAL_BOXES = {"aside": (0.229, 0.067), "down": (0.517, 0.126), "width": (0.218, 0.075), "height": (0.372, 0.162)}
+
+
 @pytest.mark.slow
-def test_a_plain_model_finds_the_classes_in_thumbnails():
+def test_boxes_vary_in_place_and_size_as_the_real_ones():
+    shares = []
+    for plan in cohort.plan(500, seed=8):
+        if plan.annotated and plan.study.label != "negative":
+            shares += [np.array(box) / (112, 90, 112, 90) for box in render(plan, (90, 112)).boxes]
+    left, top, right, bottom = np.array(shares).T
+    found = {"aside": abs((left + right) / 2 - 0.5), "down": (top + bottom) / 2, "width": right - left, "height": bottom - top}
+    for name, (mean, deviation) in REAL_BOXES.items():
+        assert found[name].mean() == pytest.approx(mean, abs=0.25 * deviation), name
+        assert found[name].std() == pytest.approx(deviation, rel=0.2), name
+
+
+def test_boxes_stand_around_what_was_drawn():
+    """Without its patches, a film differs inside its boxes and hardly outside them."""
+    clean = np.random.default_rng(0)
+    for plan in [plan for plan in cohort.plan(120, 6) if plan.study.pattern in ("peripheral, both", "one lung", "mass")][:25]:
+        body = posed(of_patient(plan.study.patient), plan.study.study, plan.study.view)
+        canvas, _ = films._place(body, (120, 144), plan.study.view, stream("exposure", plan.exposure))
+        chest = draw_chest(body, canvas, clean)
+        found = plan_findings(plan.study)
+        air, boxes = draw_findings(dataclasses.replace(found, scars=(), effusions={}), body, chest, canvas, clean)
+        changed = abs(chest.air - air)
+        inside = np.zeros(changed.shape, bool)
+        for xmin, ymin, xmax, ymax in np.array(boxes, int):
+            inside[ymin:ymax, xmin:xmax] = True
+        assert boxes
+        assert changed[inside].sum() > 0.8 * changed.sum()
+
+
+def test_the_collimator_leaves_the_lungs():
+    changed = 0
+    for number in range(200):
+        greys = np.full((120, 144), 0.5, np.float32)
+        exposure.collimate(greys, stream("collimator", number), 0.0, np.array([9, 8, 135, 112]))
+        assert (greys[8:112, 9:135] == 0.5).all()
+        changed += (greys != 0.5).any()
+    assert changed
+
+
+@pytest.mark.slow
+def test_a_plain_model_finds_the_classes_in_thumbnails(monkeypatch):
+    # A linear model knows no shifts: the patients stand all alike before the film.
+    monkeypatch.setattr(films, "_place", lambda body, shape, view, rng: (Canvas(shape, [[48, 0, 64], [0, 48, 16]]), 0.0))
     plans = cohort.plan(360, seed=11, test_share=0.4)
     thumbs = np.stack([cv2.resize(render(plan, (112, 128)).greys, (28, 28), interpolation=cv2.INTER_AREA).ravel() for plan in plans])
     labels = np.array([STUDY_CLASSES.index(plan.study.label) for plan in plans])
