@@ -90,7 +90,7 @@ def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to make; gets competition/ and solution.csv.")],
     studies: Annotated[int, typer.Option(help="Studies in train and test together.", min=8)] = 400,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
-    scale: Annotated[float, typer.Option(help="Factor on the films' sides; 1 is the real spread, 846 to 4,891 pixels: some 15 MB a film.")] = 1.0,
+    scale: Annotated[float, typer.Option(help="Factor on the films' sides; 1 is the real size, some 15 MB a film.")] = 1.0,
     workers: Annotated[int, typer.Option(help="Processes; 0 is one a core.", min=0)] = 0,
 ):
     """Make a made competition: synthetic chest films as DICOMs, its tables and its solution."""
