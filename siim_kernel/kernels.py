@@ -136,7 +136,7 @@ def predict(competition, runs, out, sample=None, workers=None, progress=None):
     except OSError as error:
         raise MountError(f"{out.parent} cannot be made: {error.strerror}; name another place for the submission") from None
     study_ids, image_ids = submission.bare_ids(submission.read_sample(sample)[1])
-    films = tables.films(competition, "test")
+    films = tables.films(competition, "test", strict=False)
     asked = films[films["image"].isin(image_ids)]
     predictions = prediction.predict_films(zip(asked["image"], asked["path"], strict=True), stored, workers or cores(), progress)
     read = predictions.images.set_index("image")
@@ -198,7 +198,7 @@ def predict_on_kaggle(root, working, competition, runs):
     """The inference kernel: `working/submission.csv` out of the mounted competition and runs, checked."""
     mounted = mounts.find_all([competition, *runs], root)
     folders = [mounted[slug] / "runs" if (mounted[slug] / "runs").is_dir() else mounted[slug] for slug in runs]
-    for line in preflight(tables.films(mounted[competition], "test")["path"]):
+    for line in preflight(tables.films(mounted[competition], "test", strict=False)["path"]):
         print(line)
     predicted = predict(mounted[competition], folders, Path(working) / "submission.csv")
     for image, file, reason in predicted.not_read:

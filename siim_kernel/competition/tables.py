@@ -163,10 +163,14 @@ def read_image_labels(path):
     )
 
 
-def films(competition, split):
+def films(competition, split, strict=True):
     """The DICOM files of one split ("train" or "test"): DataFrame image, study, series, path (str), sorted by image.
 
-    Needs no CSV. Raises MountError where the folder is missing, TableError where one image id has two files.
+    strict  False takes files that stand elsewhere too (their study is the first folder on the way to them, or ""), and of two
+            files with one id the first: for the test films, of which a prediction must make the best
+
+    Needs no CSV. Raises MountError where the folder is missing, TableError where a file is not at its place or one image id has
+    two files.
     """
     folder = Path(competition) / split
     if not folder.is_dir():
@@ -175,13 +179,14 @@ def films(competition, split):
     # Hidden files and folders are the droppings of desktops and notebooks (._x.dcm, .ipynb_checkpoints).
     paths = [path for path in found if not any(part.startswith(".") for part in path.parts)]
     odd = [path for path in paths if len(path.parts) != 3]
-    if odd:
+    if odd and strict:
         raise TableError(f"{len(odd)} files under {folder} are not at <study>/<series>/<image>.dcm, the first is {odd[0]}")
-    table = pd.DataFrame([(path.stem, *path.parts[:2], str(folder / path)) for path in paths], columns=["image", "study", "series", "path"])
-    repeated = table[table.duplicated("image", keep=False)].sort_values("image")
-    if len(repeated):
+    rows = [(path.stem, *(*path.parts[:-1], "", "")[:2], str(folder / path)) for path in paths]
+    table = pd.DataFrame(rows, columns=["image", "study", "series", "path"])
+    repeated = table[table.duplicated("image", keep=False)].sort_values("image", kind="stable")
+    if len(repeated) and strict:
         raise TableError(f"one image id, two files under {folder}: {repeated.path.iloc[0]} and {repeated.path.iloc[1]}")
-    return table.sort_values("image", ignore_index=True)
+    return table.drop_duplicates("image").sort_values("image", ignore_index=True)
 
 
 def read_patients(path):
@@ -286,7 +291,7 @@ def film_size(path):
 
 def film_sizes(competition, split):
     """Sizes of all films of a split by their headers: a dict image -> (rows, columns), and the images without one."""
-    sizes = {film.image: film_size(film.path) for film in films(competition, split).itertuples()}
+    sizes = {film.image: film_size(film.path) for film in films(competition, split, strict=False).itertuples()}
     unknown = [image for image, size in sizes.items() if pd.isna(size[0])]
     known = {image: size for image, size in sizes.items() if not pd.isna(size[0])}
     return known, _named(unknown, f"films under {split}/ do not state their size, their boxes are not held against one")

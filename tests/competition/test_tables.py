@@ -390,3 +390,12 @@ def test_the_real_tables(real_data):
     assert (boxes[:, 2:] - boxes[:, :2]).min() > 37
     by_study = table.drop_duplicates("study").label.value_counts()
     assert by_study.to_dict() == {"typical": 2855, "negative": 1676, "indeterminate": 1049, "atypical": 474}
+
+
+def test_test_films_at_other_places_are_taken_where_a_prediction_must_make_the_best(tmp_path):
+    for place in ("a.dcm", "s/b.dcm", "s/r/c.dcm", "s/r/deep/d.dcm", "t/r/c.dcm"):
+        (tmp_path / "test" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "test" / place).touch()
+    found = tables.films(tmp_path, "test", strict=False)
+    assert found[["image", "study", "series"]].to_numpy().tolist() == [["a", "", ""], ["b", "s", ""], ["c", "s", "r"], ["d", "s", "r"]]
+    assert found.path.iloc[2] == str(tmp_path / "test/s/r/c.dcm")
