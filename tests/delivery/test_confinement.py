@@ -75,12 +75,13 @@ def test_kaggle_folders(run, namespaces):
     result, lines = run(
         f"""
         import os, pathlib
-        own = {own!r}
+        own, tmp = {own!r}, pathlib.Path("/tmp")
         print(os.getcwd(), __file__, os.environ["SIIM_KERNEL_INPUT"], os.environ["SIIM_KERNEL_WORKING"], os.environ["HOME"])
-        print(pathlib.Path("/kaggle/input/films/a.txt").read_text(), sorted(os.listdir("/kaggle/src")), sorted(set(os.listdir("/tmp")) - own))
+        print(pathlib.Path("/kaggle/input/films/a.txt").read_text(), sorted(os.listdir("/kaggle/src")), end=" ")
+        print([path.name for path in tmp.iterdir() if path.name not in own])
         pathlib.Path("/kaggle/working/out.csv").write_text("12345")
         pathlib.Path("/kaggle/temp/x").write_text("")
-        print(sorted(set(os.listdir("/tmp")) - own))
+        print([path.name for path in tmp.iterdir() if path.name not in own])
         """,
     )
     assert lines == ["/kaggle/working /kaggle/src/run.py /kaggle/input /kaggle/working /tmp", "film ['run.py'] []", "['x']"]
