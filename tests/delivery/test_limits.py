@@ -98,7 +98,14 @@ def test_ctrl_c_ends_the_tree(run, level):
     kernel = run.write(BEATS + "time.sleep(60)\n")
     arguments = f"{str(kernel)!r}, {str(run.folder / 'input')!r}, {str(run.folder / 'working')!r}, level={level!r}"
     code = f"from siim_kernel.delivery.rehearsal import rehearse\nrehearse({arguments}, on_line=lambda line: print(line, flush=True))"
-    caller = subprocess.Popen([sys.executable, "-c", code], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    caller = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell starts background jobs with it ignored
+    )
     assert "beating\n" in iter(caller.stdout.readline, "")
     caller.send_signal(signal.SIGINT)
     _, errors = caller.communicate(timeout=20)
