@@ -229,9 +229,7 @@ def _held_out(out, run, competition):
     sample = out / STAGES / "held_out_sample.csv"
     truth[["id", "PredictionString"]].to_csv(sample, index=False)
     images = predicted.set_index("image")
-    images["boxes"] = [
-        [] if pd.isna(row.rows) else priors.boxes_of_film(run.prior_boxes, row.none, row.rows, row.columns) for row in images.itertuples()
-    ]
+    images["boxes"] = priors.boxes_of_films(run.prior_boxes, images)
     submission.write(out / "held_out.csv", sample, predicted.groupby("study")[list(STUDY_CLASSES)].mean(), images)
     return out / "held_out.csv", out / "held_out_solution.csv"
 

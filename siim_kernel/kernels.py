@@ -150,10 +150,7 @@ def predict(competition, runs, out, sample=None, workers=None, progress=None):
     images.loc[unread, NONE] = prior[NONE]
     for image in images.index[unread & images.index.isin(paths.index)]:
         images.loc[image, ["rows", "columns"]] = tables.film_size(paths[image])
-    boxes = stored[0].prior_boxes
-    images["boxes"] = [
-        [] if pd.isna(row.rows) else priors.boxes_of_film(boxes, row.none, row.rows, row.columns) for row in images.itertuples()
-    ]
+    images["boxes"] = priors.boxes_of_films(stored[0].prior_boxes, images)
     submission.write(out, sample, studies, images)
     write_atomically(out.with_name("not_read.csv"), csv_text([("image_id", "file", "reason"), *not_read]))
     sizes = {image: (row.rows, row.columns) for image, row in images[images["rows"].notna()].iterrows()}
@@ -188,7 +185,7 @@ def train_on_kaggle(root, working, competition, images, imagenet, recipe, fold):
     wanted = own_recipes.by_name(recipe)
     slugs = [competition, *images, *([imagenet] if wanted.weights else [])]
     mounted = mounts.find_all(slugs, root)
-    sets = [mounted[slug] / "images" if (mounted[slug] / "images").is_dir() else mounted[slug] for slug in images]
+    sets = [_output_or_dataset(mounted[slug], "images") for slug in images]
     weights = _only_file(mounted[imagenet], "*.h5") if wanted.weights else None
     for run in train(wanted, sets, mounted[competition], Path(working) / "runs", fold=fold, imagenet=weights):
         print(f"trained {run.folder}")
@@ -197,7 +194,7 @@ def train_on_kaggle(root, working, competition, images, imagenet, recipe, fold):
 def predict_on_kaggle(root, working, competition, runs):
     """The inference kernel: `working/submission.csv` out of the mounted competition and runs, checked."""
     mounted = mounts.find_all([competition, *runs], root)
-    folders = [mounted[slug] / "runs" if (mounted[slug] / "runs").is_dir() else mounted[slug] for slug in runs]
+    folders = [_output_or_dataset(mounted[slug], "runs") for slug in runs]
     for line in preflight(tables.films(mounted[competition], "test", strict=False)["path"]):
         print(line)
     predicted = predict(mounted[competition], folders, Path(working) / "submission.csv")
@@ -210,6 +207,11 @@ def predict_on_kaggle(root, working, competition, runs):
     if not predicted.trusted:
         print(f"WARNING: more than a fifth of the images could not be read ({len(predicted.not_read)} of {predicted.images})")
     print(f"submission.csv is valid: {predicted.images} images, {len(predicted.not_read)} not read")
+
+
+def _output_or_dataset(folder, name):
+    """What a mounted source holds: a kernel's output has it in a sub-folder, a dataset is it."""
+    return folder / name if (folder / name).is_dir() else folder
 
 
 def _only_file(folder, pattern):

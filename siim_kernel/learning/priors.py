@@ -1,6 +1,7 @@
 """What is said of a film that nobody could read, and where boxes lie before anything is seen: shares of the training films."""
 
 import numpy as np
+import pandas as pd
 from sklearn.cluster import KMeans
 
 from siim_kernel.labels import BOXED, NONE, NOT_READ, STUDY_CLASSES
@@ -41,3 +42,8 @@ def prior_boxes(images, count=PRIOR_BOXES, seed=0):
 def boxes_of_film(priors, none, rows, columns):
     """Prior boxes of one film: a list of (confidence, xmin, ymin, xmax, ymax) in film pixels; confidences follow 1 - none."""
     return [((1 - none) * hits, xmin * columns, ymin * rows, xmax * columns, ymax * rows) for xmin, ymin, xmax, ymax, hits in priors]
+
+
+def boxes_of_films(priors, images):
+    """`boxes_of_film` for each row of a DataFrame with none, rows and columns: a list of lists, [] where the size is missing."""
+    return [[] if pd.isna(row.rows) else boxes_of_film(priors, row.none, row.rows, row.columns) for row in images.itertuples()]
