@@ -5,7 +5,7 @@ which yields the same values as GDCM several times faster, and refuses damaged s
 """
 
 import struct
-from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from pydicom import uid as uids
@@ -13,6 +13,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 
 from siim_kernel.errors import DicomError
+from siim_kernel.pixels import codestream
 from siim_kernel.pixels.header import shown
 
 try:
@@ -49,21 +50,9 @@ NATIVE = (uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian, uids.Deflate
 
 # Decoder -> the codec of the package imagecodecs that it is.
 CODECS = {TURBO: "jpeg8", CHARLS: "jpegls", OPENJPEG: "jpeg2k"}
-
-# Start-of-frame markers: JPEG (ISO 10918-1 table B.1, without DHT, JPG and DAC) and JPEG-LS.
-_FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-# How far from the end an end-of-image marker may stand (padding after it is allowed), and a JPEG 2000 header from the start.
-_TAIL = 4096
-
-
-@dataclass(frozen=True)
-class Codestream:
-    """What a JPEG, JPEG-LS or JPEG 2000 stream says of itself."""
-
-    rows: int
-    columns: int
-    samples: int
-    precision: int
+# A segment of RLE that cannot expand to more than this is decoded without measuring it first.
+_RLE_UNMEASURED = 2**28
+_RLE_PADDING = 4096
 
 
 def available(uid):
@@ -104,8 +93,10 @@ def decode(uid, data, layout):
     raise nearly anything on damaged data, MemoryError included, and what the next one does decides: hence the broad except.
     """
     stream = None
-    if uid not in (*NATIVE, uids.RLELossless):
-        stream = _checked_stream(data, layout)
+    if uid == uids.RLELossless:
+        _check_rle(data, layout)
+    elif uid not in NATIVE:
+        data, stream = codestream.checked(data, layout)
     failures = []
     for name in required(uid):
         try:
@@ -195,51 +186,32 @@ def _with_imagecodecs(name):
 _DECODE = {PYDICOM: _with_pydicom, GDCM: _with_gdcm} | {name: _with_imagecodecs(name) for name in CODECS}
 
 
-def _checked_stream(data, layout):
-    """The Codestream of `data`, once it is known to be whole and to be the film of the header.
-
-    Decoders take the size from the stream, whatever it says, and libjpeg fills what is missing with grey: both are found
-    here, before anything is allocated.
-    """
-    stream = codestream(data)
-    if stream is None:
-        raise DicomError("the compressed pixel data hold no JPEG, JPEG-LS or JPEG 2000 stream")
-    if stream.samples != 1:
-        raise DicomError(f"the compressed stream has {stream.samples} samples a pixel, a grey film has one")
-    if (stream.rows, stream.columns) != (layout.rows, layout.columns):
-        raise DicomError(
-            f"the compressed stream has {stream.rows} x {stream.columns} pixels, the header says {layout.rows} x {layout.columns}"
-        )
-    if not 1 <= stream.precision <= 16:
-        raise DicomError(f"the compressed stream has {stream.precision} bits a pixel, at most 16 are read")
-    if b"\xff\xd9" not in data[-_TAIL:]:
-        raise DicomError("the compressed pixel data are cut short: no end-of-image marker")
-    return stream
+def _check_rle(data, layout):
+    """Refuses RLE (PS3.5 G) whose segments expand to more than the film: two bytes may stand for 128."""
+    # Each value of the film takes two bytes at most, where a run stands for it alone; padding is generously allowed for.
+    most = 2 * layout.rows * layout.columns + _RLE_PADDING
+    n_segments, *starts = struct.unpack_from("<16L", data.ljust(64, b"\0"))
+    edges = [*starts[:n_segments], len(data)]
+    for start, end in pairwise(edges):
+        segment = memoryview(data)[start:end]
+        if len(segment) > most or (64 * len(segment) > max(most, _RLE_UNMEASURED) and _expands_beyond(segment, most)):
+            raise DicomError(f"an RLE segment is far longer than the film's {layout.rows} x {layout.columns} pixels")
 
 
-def codestream(data):
-    """The Codestream at the start of `data`: JPEG, JPEG-LS, or JPEG 2000 (bare or in a JP2 file); None if there is none."""
-    start = data.find(b"\xff\x4f\xff\x51", 0, _TAIL)
-    try:
-        if start >= 0:  # JPEG 2000: SOC, then SIZ (ISO 15444-1 A.5.1)
-            right, bottom, left, top = struct.unpack_from(">4I", data, start + 8)
-            samples, precision = struct.unpack_from(">HB", data, start + 40)
-            return Codestream(bottom - top, right - left, samples, (precision & 0x7F) + 1)
-        if data[:2] != b"\xff\xd8":
-            return None
-        at = 2
-        while data[at] == 0xFF:
-            marker = data[at + 1]
-            if marker == 0xFF:  # a fill byte
-                at += 1
-                continue
-            if marker in _FRAME_MARKERS:
-                precision, rows, columns, samples = struct.unpack_from(">BHHB", data, at + 4)
-                return Codestream(rows, columns, samples, precision)
-            at += 2 + struct.unpack_from(">H", data, at + 2)[0]
-    except (IndexError, struct.error):
-        return None
-    return None
+def _expands_beyond(segment, most):
+    """Whether a segment of RLE expands to more than `most` bytes."""
+    at = total = 0
+    while at < len(segment) and total <= most:
+        head = segment[at]
+        if head < 128:  # the next head + 1 bytes
+            total += head + 1
+            at += head + 2
+        elif head > 128:  # the next byte 257 - head times
+            total += 257 - head
+            at += 2
+        else:
+            at += 1
+    return total > most
 
 
 def sign_extended(pixels, bits):
@@ -271,5 +243,7 @@ def _fit_to_bits_stored(pixels, layout):
 
 
 def _roughness(pixels):
-    """Sum of the steps between neighbours in a row."""
-    return int(np.abs(np.diff(pixels.astype(np.int64), axis=1)).sum())
+    """Sum of the steps between neighbours in a row; by blocks of rows, as the steps take eight times a film's memory."""
+    rows = max(1, 2**20 // pixels.shape[1])
+    blocks = (pixels[top : top + rows].astype(np.int64) for top in range(0, pixels.shape[0], rows))
+    return sum(int(np.abs(np.diff(block, axis=1)).sum()) for block in blocks)

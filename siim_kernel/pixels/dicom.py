@@ -22,10 +22,10 @@ from pydicom.encaps import generate_fragments, parse_basic_offsets
 from siim_kernel.errors import DicomError
 from siim_kernel.pixels import decoders
 from siim_kernel.pixels.header import numbers, read_layout, shown, text
+from siim_kernel.pixels.parsing import MAX_BYTES, parse
 
 __all__ = ["Film", "Preflight", "Syntax", "numbers", "preflight", "read_film", "read_header", "text"]
 
-MAX_BYTES = 2**30
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 
 
@@ -72,10 +72,9 @@ def read_header(path):
     _checked_size(path)
     with _refusing("the header cannot be read"):
         with open(path, "rb") as file:
-            forced = _lacks_prefix(file.read(132))
-            file.seek(0)
-            header = pydicom.dcmread(file, stop_before_pixels=True, force=forced)
-        if forced and "Rows" not in header and "SOPClassUID" not in header:
+            bare = _lacks_prefix(file.read(132))
+            header = parse(file, bare=bare, stop_before_pixels=True)
+        if bare and "Rows" not in header and "SOPClassUID" not in header:
             raise DicomError("not a DICOM file")
     return header
 
@@ -93,13 +92,12 @@ def read_film(path):
         raise DicomError(f"the file changed while it was read: {len(data)} of {size} bytes were read")
     crc32 = zlib.crc32(data)
     with _refusing("the header cannot be read"):
-        forced = _lacks_prefix(data[:132])
-        header = pydicom.dcmread(BytesIO(data), force=forced)
-        if forced and ("Rows" not in header or "PixelData" not in header):
+        bare = _lacks_prefix(data[:132])
+        header = parse(BytesIO(data), bare=bare)
+        if bare and ("Rows" not in header or "PixelData" not in header):
             raise DicomError("not a DICOM file")
         element = _pixel_element(header, data)
-        # pydicom has copied the pixel data: letting go of the file's bytes halves what a film keeps in memory.
-        header.buffer = data = None
+        data = None  # `element` has a copy
         layout = read_layout(header, element)
         syntax = _transfer_syntax(header, element)
         del header["PixelData"]
@@ -182,7 +180,7 @@ def _pixel_element(header, data):
 
 def _stated_syntax(header):
     """The transfer syntax of the file meta information, or the native one by which pydicom could read the data set."""
-    uid = text(getattr(header, "file_meta", {}), "TransferSyntaxUID")
+    uid = text(getattr(header, "file_meta", pydicom.Dataset()), "TransferSyntaxUID")
     if uid:
         return uids.UID(uid)
     implicit, little = header.original_encoding
@@ -212,10 +210,12 @@ def _frame(element, syntax, layout):
         if len(data) >= 2 * (needed + needed % 2):
             raise DicomError(f"the pixel data have {len(data)} bytes, one frame of the header's size has {needed}")
         return data
+    # One offset of four bytes for each frame, or none (PS3.5 A.4).
+    n_offsets = int.from_bytes(data[4:8], "little") // 4
+    if n_offsets > 1:
+        raise DicomError(f"{n_offsets} frames, a film has one")
     buffer = BytesIO(data)
-    offsets = parse_basic_offsets(buffer)
-    if len(offsets) > 1:
-        raise DicomError(f"{len(offsets)} frames, a film has one")
+    parse_basic_offsets(buffer)
     return b"".join(generate_fragments(buffer))
 
 

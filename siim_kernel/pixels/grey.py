@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from siim_kernel.errors import DicomError
-from siim_kernel.pixels.header import numbers, text
+from siim_kernel.pixels.header import first_item, numbers, text
 
 WHITE = 65535
 # A window with less than this share of the film's content inside it was meant for another film, and is ignored.
@@ -86,10 +86,10 @@ def window(header):
 def modality(values, header):
     """Stored values [N] in the units of the device, float64: by Modality LUT Sequence, else by Rescale Slope and Intercept."""
     curve = _lookup(values, header, "ModalityLUTSequence")
-    if curve is not None:
+    if curve is not None and curve.min() < curve.max():  # one that is flat would make every film black
         return curve
     slope, intercept = numbers(header, "RescaleSlope"), numbers(header, "RescaleIntercept")
-    # A slope of zero would make every film black, an absurd one leaves the range of floats.
+    # So would a slope of zero, and an absurd one leaves the range of floats.
     factor = slope[0] if slope and 1e-30 < abs(slope[0]) < 1e30 else 1.0
     return values * factor + (intercept[0] if intercept and abs(intercept[0]) < 1e30 else 0.0)
 
@@ -154,10 +154,10 @@ def _lookup(values, header, keyword):
     Values below the first one mapped take the first entry, those beyond the last take the last.
     """
     try:
-        items = header.get(keyword)
-        if not items:
+        item = first_item(header, keyword)
+        if item is None:
             return None
-        first, entries = _read_lut(items[0], header.original_encoding[1])
+        first, entries = _read_lut(item, header.original_encoding[1])
     except Exception:  # a tolerance boundary: pydicom raises nearly anything on nonsense, and a film shows without its LUT
         return None
     # The first value has no sign where its VR was written wrongly.

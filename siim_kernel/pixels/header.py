@@ -12,6 +12,10 @@ from siim_kernel.errors import DicomError
 GREY = ("MONOCHROME1", "MONOCHROME2")
 # The largest chest film has some 25 million pixels, a stitched spine or a mammogram up to 60 million.
 MAX_PIXELS = 100_000_000
+# As many as VR US of Rows and Columns can say: other VRs, written wrongly, could say more.
+MAX_SIDE = 65535
+# Text and numbers that are asked for have some ten values; a sequence of LUTs has up to 128 KiB for each.
+MAX_VALUE, MAX_SEQUENCE = 4096, 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,7 @@ def read_layout(header, element):
     if frames > 1:
         raise DicomError(f"{frames} frames, a film has one")
     rows, columns = whole(header, "Rows"), whole(header, "Columns")
-    if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
+    if not 1 <= rows <= MAX_SIDE or not 1 <= columns <= MAX_SIDE or rows * columns > MAX_PIXELS:
         raise DicomError(f"Rows x Columns is {rows} x {columns}: no film has that (1 to {MAX_PIXELS} pixels are read)")
     allocated = whole(header, "BitsAllocated")
     if allocated not in (8, 16, 32):
@@ -95,21 +99,38 @@ def shown(value, length=80):
 
 
 def text(header, keyword):
-    """A header value as text without blanks around it; "" where it is missing or cannot be read. Raises nothing."""
+    """A header value as one line of printable letters; "" where it is missing or cannot be read. Raises nothing."""
     with _tolerating():
-        value = header.get(keyword)
-        return "" if value is None else str(value).strip(" \0")
+        value = _value(header, keyword, MAX_VALUE)
+        printable = "".join(letter if letter.isprintable() else " " for letter in str("" if value is None else value))
+        return printable.strip()
     return ""
 
 
 def numbers(header, keyword):
     """A header value as a tuple of finite floats; () where it is missing or any part is no number. Raises nothing."""
     with _tolerating():
-        value = header.get(keyword)
+        value = _value(header, keyword, MAX_VALUE)
         items = value if isinstance(value, list | tuple | pydicom.multival.MultiValue) else [value]
         values = tuple(float(item) for item in items)
         return values if all(map(math.isfinite, values)) else ()
     return ()
+
+
+def first_item(header, keyword):
+    """The first item of a sequence, a data set, or None where there is none or it cannot be read. Raises nothing."""
+    with _tolerating():
+        items = _value(header, keyword, MAX_SEQUENCE)
+        return items[0] if isinstance(items, pydicom.Sequence) and items else None
+    return None
+
+
+def _value(header, keyword, most):
+    """A header value, converted by pydicom; None where it is missing or has more than `most` bytes, which may convert to anything."""
+    if keyword not in header:
+        return None
+    value = header.get_item(keyword).value
+    return None if isinstance(value, bytes | str) and len(value) > most else header.get(keyword)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def render(film, recipe):
 def render_all(film, recipes):
     """One image for each PixelRecipe, as `render` makes it; what the recipes share is computed once."""
     padding = grey.padding(film) if any(recipe.equalise for recipe in recipes) else None
-    films = {recipe.percentiles: grey.greys(film, recipe.percentiles) for recipe in recipes}
+    films = {percentiles: grey.greys(film, percentiles) for percentiles in {recipe.percentiles for recipe in recipes}}
     return [_square(films[recipe.percentiles], recipe, padding) for recipe in recipes]
 
 

@@ -1,7 +1,10 @@
 import csv
 import os
+import struct
+import tracemalloc
 import warnings
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -250,6 +253,16 @@ def test_32_bits_allocated(tmp_path):
     assert "16 bits" in refused(made.write(tmp_path / "a", made.smooth(high=70000, dtype=np.uint32)))
 
 
+def test_steps_between_neighbours_are_summed_by_blocks():
+    for pixels in (made.noisy(3000, 1000), made.noisy(3, 400_000, dtype=np.int16), made.noisy(5, 1)):
+        assert decoders._roughness(pixels) == np.abs(np.diff(pixels.astype(np.int64), axis=1)).sum()
+    tracemalloc.start()
+    decoders._roughness(made.noisy(3000, 1000))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 60_000_000
+
+
 # --- what is refused
 
 
@@ -261,6 +274,7 @@ def test_32_bits_allocated(tmp_path):
         ({"Rows": 0}, "Rows x Columns is 0 x 64"),
         ({"Rows": 60000, "Columns": 60000}, "60000 x 60000"),
         ({"Rows": 9000, "Columns": 9000}, "cut short"),
+        ({"NumberOfFrames": 2**31}, "2147483648 frames"),
         ({"BitsAllocated": None}, "BitsAllocated is missing"),
         ({"BitsAllocated": 1, "BitsStored": 1}, "BitsAllocated is 1"),
         ({"BitsAllocated": 12}, "BitsAllocated is 12"),
@@ -288,6 +302,17 @@ def test_rows_that_are_no_whole_number(tmp_path, value):
     wrong = b"\x28\x00\x10\x00IS" + (len(value) + len(value) % 2).to_bytes(2, "little") + value.ljust(len(value) + len(value) % 2)
     (tmp_path / "a").write_bytes(content.replace(stated, wrong))
     assert "Rows is no whole number" in refused(tmp_path / "a")
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 70_000), (70_000, 1), (2**31, 1), (-48, -64)])
+def test_sides_that_no_film_can_state(tmp_path, rows, columns):
+    header = made.dataset(made.smooth())
+    header.add_new("Rows", "SL" if rows < 2**31 else "UL", rows)
+    header.add_new("Columns", "SL", columns)
+    header.PixelData = bytes(140_000)
+    header["PixelData"].VR = "OW"
+    header.save_as(tmp_path / "a", enforce_file_format=True)
+    assert f"Rows x Columns is {rows} x {columns}: no film has that" in refused(tmp_path / "a")
 
 
 def test_refused_files(tmp_path, monkeypatch):
@@ -396,6 +421,38 @@ def test_rle_cut_short_in_a_whole_file(tmp_path):
     assert "RLE" in refused(made.write(tmp_path / "a", pixels, uid.RLELossless, frame=frame[: len(frame) // 2]))
 
 
+def test_rle_that_expands_without_end(tmp_path, monkeypatch):
+    # Two bytes stand for 128: 20 MB of them for 1.3 GB.
+    pixels = made.smooth(high=255, dtype=np.uint8)
+    long = struct.pack("<16L", 1, 64, *[0] * 14) + b"\x81\x07" * 10_000_000
+    decoded = []
+    monkeypatch.setitem(decoders._DECODE, "pydicom", lambda *arguments: decoded.append(1))
+    reason = "an RLE segment is far longer than the film's 48 x 64 pixels"
+    assert refused(made.write(tmp_path / "a", pixels, uid.RLELossless, frame=long)) == reason
+    # Bytes that do nothing only take time.
+    idle = long[:64] + b"\x80" * 20_000
+    assert refused(made.write(tmp_path / "a", pixels, uid.RLELossless, frame=idle)) == reason
+    # Not longer than a film may have it, but each run is one of 128: it is measured.
+    monkeypatch.setattr(decoders, "_RLE_UNMEASURED", 0)
+    assert refused(made.write(tmp_path / "a", pixels, uid.RLELossless, frame=long[: 64 + 4000])) == reason
+    assert decoded == []
+
+
+def test_rle_that_is_measured_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoders, "_RLE_UNMEASURED", 0)
+    for pixels in (made.noisy(), made.smooth(), np.zeros((48, 64), np.uint16)):
+        frame = made.rle(pixels)
+        assert decoders._expands_beyond(frame[64:], 6143)
+        assert not decoders._expands_beyond(frame[64:], 6146)
+        np.testing.assert_array_equal(read_film(made.write(tmp_path / "a", pixels, uid.RLELossless, frame=frame)).pixels, pixels)
+
+
+@pytest.mark.parametrize("n_segments", [0, 1, 3, 16, 2**32 - 1])
+def test_rle_of_another_number_of_segments(tmp_path, n_segments):
+    frame = struct.pack("<L", n_segments) + made.rle(made.noisy())[4:]
+    assert "RLE Lossless pixel data cannot be decoded" in refused(made.write(tmp_path / "a", made.noisy(), uid.RLELossless, frame=frame))
+
+
 def test_stream_of_another_film(tmp_path):
     pixels = made.smooth()
     for syntax, frame in ((uid.JPEGLosslessSV1, made.jpeg(pixels, 12)), (uid.JPEG2000Lossless, made.j2k(pixels, 12))):
@@ -424,6 +481,10 @@ def test_several_frames_behind_one(tmp_path):
     content["PixelData"].VR = "OB"
     content.save_as(path)
     assert refused(path) == "2 frames, a film has one"
+    # An offset table that promises more than there is costs nothing.
+    path.write_bytes(path.read_bytes().replace(b"\xfe\xff\x00\xe0\x08\x00\x00\x00", b"\xfe\xff\x00\xe0\xf8\xff\xff\xff", 1))
+    with pytest.raises(DicomError, match=r"1073741822 frames|cut short"):
+        read_film(path)
 
 
 def test_encapsulation_that_contradicts_the_transfer_syntax(tmp_path):
@@ -525,6 +586,26 @@ def test_nonsense_values_raise_nothing(tmp_path):
     (tmp_path / "a").write_bytes(content)
     header = read_film(tmp_path / "a").header
     assert numbers(header, "RescaleSlope") == numbers(header, "WindowWidth") == numbers(header, "AccessionNumber") == ()
+
+
+def test_text_is_one_line_that_can_be_written():
+    header = pydicom.Dataset()
+    header.PatientID = "p\n1\0x"
+    assert text(header, "PatientID") == "p 1 x"
+    # UTF-7 can encode half of a surrogate pair, which no file in UTF-8 can hold.
+    header = pydicom.dcmread(BytesIO(bytes(128) + b"DICM" + b"\x08\x00\x05\x00CS\x06\x00utf-7 \x10\x00\x20\x00LO\x06\x00+2AA-a"))
+    text(header, "PatientID").encode()
+
+
+@pytest.mark.parametrize("vr", ["UC", "UT", "DS", "UN", "OB"])
+def test_absurdly_long_values_are_not_looked_at(vr, monkeypatch):
+    header = pydicom.Dataset()
+    header[0x00281050] = pydicom.dataelem.RawDataElement(pydicom.tag.Tag(0x00281050), vr, 10**6, b"1\\" * 500_000, 0, False, True)
+    converted = []
+    monkeypatch.setattr(pydicom.dataset, "convert_raw_data_element", lambda *arguments, **named: converted.append(1))
+    assert numbers(header, "WindowCenter") == ()
+    assert text(header, "WindowCenter") == ""
+    assert converted == []
 
 
 def test_preflight(tmp_path):

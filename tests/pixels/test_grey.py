@@ -1,10 +1,13 @@
 import cv2
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.tag import Tag
 
 from siim_kernel.pixels import grey
 from siim_kernel.pixels.dicom import Film, read_film
@@ -266,6 +269,49 @@ def test_broken_luts_are_ignored():
         np.testing.assert_array_equal(greys(pixels, VOILUTSequence=[item], **windowed), greys(pixels, **windowed))
     for item in (short, without_data, nonsense):
         np.testing.assert_array_equal(greys(pixels, ModalityLUTSequence=[item]), greys(pixels))
+
+
+def test_luts_of_absurd_sizes():
+    pixels = made.smooth()
+    for descriptor in ([0, 65535, 65535], [65535, 0, 0], [1, 4095, 1], [3, 2, 16, 5], [], [2]):
+        item = made.lut(1, 0, 16, range(4))
+        item.add_new("LUTDescriptor", "US", descriptor)
+        for keyword in ("VOILUTSequence", "ModalityLUTSequence"):
+            np.testing.assert_array_equal(greys(pixels, **{keyword: [item]}), greys(pixels), err_msg=f"{keyword} {descriptor}")
+    for number in ("1e300", "-1e300", "nan", "1e-5"):
+        item = made.lut(2, 0, 16, range(4))
+        item.add_new("LUTDescriptor", "DS", ["3", number, number])
+        assert greys(pixels, VOILUTSequence=[item]).shape == pixels.shape
+
+
+def test_sequence_of_absurd_length_is_not_looked_at(monkeypatch):
+    # As items of nothing it would be a million objects.
+    header = made.dataset(made.smooth())
+    raw = b"\xfe\xff\x00\xe0\0\0\0\0" * 2**18
+    header[0x00283010] = RawDataElement(Tag(0x00283010), "SQ", len(raw), raw, 0, False, True)
+    header.set_original_encoding(False, True, None)
+    converted = []
+    monkeypatch.setattr(pydicom.dataset, "convert_raw_data_element", lambda *arguments, **named: converted.append(1))
+    film = Film(made.smooth(), header, "", "MONOCHROME2", 0, 0)
+    np.testing.assert_array_equal(grey.greys(film, ENDS), greys(made.smooth()))
+    assert converted == []
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID", "nonsense"])
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan", "1e308", "-1e308", "1e-308", "0", "-1", "9" * 400])
+def test_numbers_that_no_window_or_scale_has(number, function):
+    pixels = made.smooth()
+    windowed = {"WindowCenter": 2000, "WindowWidth": 1500, "RescaleSlope": 2, "RescaleIntercept": 5, "VOILUTFunction": function}
+    for keyword in windowed:
+        if keyword == "VOILUTFunction":
+            continue
+        header = made.dataset(pixels, **windowed)
+        header.add_new(keyword, "LO", number)
+        header.set_original_encoding(False, True, None)
+        with np.errstate(all="raise", under="ignore"):
+            found = grey.greys(Film(pixels, header, "", "MONOCHROME2", 0, 0), (0.5, 99.5))
+        assert len(np.unique(found)) > 100, keyword
 
 
 def test_luts_of_a_big_endian_file(tmp_path):

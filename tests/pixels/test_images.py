@@ -46,7 +46,7 @@ def test_one_side_grows_while_the_other_shrinks():
     assert set(np.unique(images.render(film(pixels), recipe()))) <= {127, 128}
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3, 40000), (40000, 3), (17, 16)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3, 40000), (40000, 3), (1, 65535), (65535, 1), (17, 16)])
 @pytest.mark.parametrize("aspect", ["stretch", "pad"])
 def test_films_of_any_shape(shape, aspect):
     pixels = made.noisy(*shape)
@@ -121,6 +121,16 @@ def test_film_is_left_as_it_was():
     before = pixels.copy()
     images.render(film(pixels, PixelPaddingValue=3), recipe(equalise=True))
     np.testing.assert_array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("percentiles", [(0, 1e-9), (99.999999, 100), (50, 50.000001)])
+def test_absurd_percentiles(percentiles):
+    for pixels in (made.smooth(), np.full((9, 30), 700, np.uint16), made.noisy(1, 1), made.noisy(1, 2)):
+        for photometric in ("MONOCHROME1", "MONOCHROME2"):
+            with np.errstate(all="raise", under="ignore"):
+                image = images.render(film(pixels, photometric), recipe(percentiles=percentiles))
+            assert image.shape == (16, 16)
+            assert (image.max() > 0) == (pixels.min() < pixels.max())
 
 
 def test_constant_film_is_black():
