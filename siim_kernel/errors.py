@@ -16,6 +16,10 @@ class DicomError(SiimKernelError):
     """A DICOM file cannot be read as one grey image; the message is the reason, without the path."""
 
 
+class WorkerError(SiimKernelError):
+    """The processes that read films cannot be started, or one of them met an error of this package."""
+
+
 class TableError(SiimKernelError):
     """A CSV of the competition (or one in its form) lacks columns, contradicts itself or the files."""
 

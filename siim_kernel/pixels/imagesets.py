@@ -18,9 +18,10 @@ import pandas as pd
 
 from siim_kernel.errors import ImageSetError, RecipeError
 from siim_kernel.files import sha256, write_atomically
+from siim_kernel.pixels.stores import IMAGES
 from siim_kernel.recipes.recipe import PixelRecipe, difference, from_dict
 
-IMAGES, TABLE, RECIPE, META, NOT_READ, SUMS = "images.npy", "images.csv", "pixels.json", "meta.csv", "not_read.csv", "SHA256SUMS"
+TABLE, RECIPE, META, NOT_READ, SUMS = "images.csv", "pixels.json", "meta.csv", "not_read.csv", "SHA256SUMS"
 SCRATCH = ".building"
 FORMATS = ("npy", "png", "jpg")
 COLUMNS = ("image", "study", "series", "patient", "source", "class", "split", "rows", "columns")
@@ -60,9 +61,28 @@ def verify(folder):
     for name in map(Path.as_posix, _set_files(folder)):
         if name not in stated:
             faults.append(f"{name} does not belong to the set")
-        elif (digest := sha256(folder / name)) != stated[name]:
-            faults.append(f"{name} has changed: SHA-256 {digest}, {SUMS} says {stated[name]}")
-    return faults
+            continue
+        try:
+            digest = sha256(folder / name)
+        except OSError as error:
+            faults.append(f"{name} cannot be read: {error.strerror}")
+        else:
+            if digest != stated[name]:
+                faults.append(f"{name} has changed: SHA-256 {digest}, {SUMS} says {stated[name]}")
+    return faults + [f"{name} is not listed in {SUMS}, though the set must have it" for name in _required(folder) if name not in stated]
+
+
+def _required(folder):
+    """The names without which a set is none, as far as its recipe and table can be read (verifying finds where they cannot)."""
+    names = [TABLE, RECIPE, NOT_READ]
+    try:
+        form = _stored_recipe(folder)[1]
+        if form == "npy":
+            return [*names, IMAGES]
+        table = pd.read_csv(folder / TABLE, dtype=str, keep_default_na=False)
+        return [*names, META, *(f"{row.split}/{row.image}.{form}" for row in table.itertuples())]
+    except (OSError, ValueError, AttributeError, ImageSetError):
+        return names
 
 
 def _sums_of(folder):
@@ -70,6 +90,8 @@ def _sums_of(folder):
         return (folder / SUMS).read_text()
     except FileNotFoundError:
         raise ImageSetError(f"{folder} has no {SUMS}: its build did not finish, or it is no image set") from None
+    except (OSError, ValueError) as error:
+        raise ImageSetError(f"{folder / SUMS} cannot be read: {error}; copy or build the set again") from None
 
 
 class _Files:

@@ -1,19 +1,17 @@
 """From files to squares: the one way that image sets and prediction share, alone and as a stream from worker processes."""
 
-from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import traceback
 from dataclasses import dataclass
-from itertools import islice
-from multiprocessing import get_context
+from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from siim_kernel.errors import DicomError
-from siim_kernel.pixels import dicom, images
-
-AHEAD = 4  # films per worker that may be under way or wait for the consumer: memory stays flat
+from siim_kernel.pixels import decoders, dicom, images
+from siim_kernel.pixels.stores import encode
+from siim_kernel.pixels.workers import Lost, in_order
 
 
 def read_squares(path, recipes):
@@ -36,60 +34,50 @@ def read_squares(path, recipes):
 
 @dataclass(frozen=True)
 class Read:
-    """One film of a stream: squares (uint8 [S, S] for each pixel recipe) and facts, or the reason why there are none."""
+    """One film of a stream: squares for each pixel recipe and facts, or the reason why there are none.
+
+    A square is uint8 [S, S], or the bytes of a PNG or JPG file where one was asked for.
+    """
 
     image: str
     path: str
-    squares: tuple[np.ndarray, ...] = ()
+    squares: tuple[np.ndarray | bytes, ...] = ()
     facts: dict | None = None
     reason: str = ""
 
 
-def _read(image, path, recipes):
+def read(film, recipes, form="npy"):
+    """The `Read` of one film (image, path), in this process. Raises MemoryError.
+
+    A tolerance boundary: an error that no film should be able to cause costs the film, not the run, and its reason says so.
+    """
+    image, path = film
     cv2.setNumThreads(1)
     try:
         squares, facts = read_squares(path, recipes)
+        squares = tuple(squares if form == "npy" else (encode(square, form) for square in squares))
     except DicomError as error:
         return Read(image, path, reason=str(error))
-    return Read(image, path, tuple(squares), facts)
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
+            raise MemoryError from error
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name} line {place.lineno}"
+        return Read(image, path, reason=f"a fault of siim-kernel, please report it: {decoders.one_line(error)} ({where})")
+    return Read(image, path, squares, facts)
 
 
-def _pool(workers):
-    return ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"))
-
-
-def _read_alone(image, path, recipes):
-    """A film that was under way when a process died, in a process of its own: it may be the cause, or have stood beside it."""
-    with _pool(1) as pool:
-        try:
-            return pool.submit(_read, image, path, recipes).result()
-        except BrokenProcessPool:
-            return Read(image, path, reason="the process that read it died: its decoder crashed, or memory ran out")
-
-
-def stream(films, recipes, workers=1):
+def stream(films, recipes, workers=1, form="npy", **limits):
     """Yields a `Read` for each (image, path) of `films`, in their order, decoded by `workers` processes ahead of the consumer.
 
-    At most `AHEAD` films a worker are held. Processes are spawned, not forked: the consumer may hold TensorFlow. A film on
-    which a process dies is not read, with that as its reason; the films beside it are.
+    form    "npy", or "png" or "jpg" for squares that are encoded already
+    limits  `seconds` and `memory` of one film, where they are not to be those of `pixels.workers`
+
+    A film on which a process dies, hangs or wants more memory than the limit is not read, with that as its reason; the films
+    beside it are. At most `AHEAD` (of `pixels.workers`) films a worker are held. Raises WorkerError where the processes cannot be started.
     """
-    films, waiting, pool = iter(films), deque(), _pool(workers)
-    try:
-        while True:
-            for image, path in islice(films, AHEAD * workers - len(waiting)):
-                try:
-                    task = pool.submit(_read, image, path, recipes)
-                except BrokenProcessPool:
-                    pool = _pool(workers)
-                    task = pool.submit(_read, image, path, recipes)
-                waiting.append((image, path, task))
-            if not waiting:
-                return
-            image, path, task = waiting.popleft()
-            try:
-                result = task.result()
-            except BrokenProcessPool:
-                result = _read_alone(image, path, recipes)
-            yield result
-    finally:
-        pool.shutdown(cancel_futures=True)
+    function = partial(read, recipes=tuple(recipes), form=form)
+    for (image, path), result in in_order(function, films, workers, **limits):
+        yield Read(image, path, reason=result.reason) if isinstance(result, Lost) else result

@@ -112,6 +112,54 @@ def test_verify_reads_sets_that_stand_under_any_name(npy):
     assert imagesets.verify(place) == ["images.csv is missing"]
 
 
+def unlist(folder, name):
+    """Takes a file and its line in the sums away: what remains agrees with itself."""
+    sums = folder / imagesets.SUMS
+    sums.write_text("".join(line for line in sums.read_text().splitlines(keepends=True) if not line.endswith(f"  {name}\n")))
+    (folder / name).unlink()
+
+
+@pytest.mark.parametrize("name", ["images.npy", "images.csv", "pixels.json", "not_read.csv"])
+def test_verify_finds_sums_that_list_less_than_a_set_has(npy, name):
+    unlist(npy, name)
+    assert f"{name} is not listed in SHA256SUMS, though the set must have it" in imagesets.verify(npy)
+
+
+@pytest.mark.parametrize("name", ["meta.csv", "train/i1.png"])
+def test_verify_finds_sums_that_list_less_than_a_set_of_files_has(png, name):
+    unlist(png, name)
+    assert imagesets.verify(png) == [f"{name} is not listed in SHA256SUMS, though the set must have it"]
+
+
+def test_verify_finds_empty_sums_and_says_which_it_cannot_read(npy):
+    (npy / "SHA256SUMS").write_text("")
+    assert len(imagesets.verify(npy)) == 8  # four that do not belong, four that are not listed
+    (npy / "SHA256SUMS").write_bytes(b"\xff\xfe")
+    with pytest.raises(ImageSetError, match="SHA256SUMS cannot be read: .*copy or build the set again"):
+        imagesets.verify(npy)
+
+
+def test_verify_finds_a_truncated_array_and_a_damaged_recipe(npy):
+    content = (npy / "images.npy").read_bytes()
+    (npy / "images.npy").write_bytes(content[:-1])
+    (npy / "pixels.json").write_text("{")
+    assert [fault.split(":")[0] for fault in imagesets.verify(npy)] == ["images.npy has changed", "pixels.json has changed"]
+
+
+def test_verify_names_a_file_that_cannot_be_read_and_goes_on(npy, monkeypatch):
+    def sha256(path):
+        if path.name == "images.csv":
+            raise OSError(5, "Input/output error", str(path))
+        return original(path)
+
+    original = imagesets.sha256
+    monkeypatch.setattr(imagesets, "sha256", sha256)
+    (npy / "not_read.csv").write_text("")
+    faults = imagesets.verify(npy)
+    assert faults[0] == "images.csv cannot be read: Input/output error"
+    assert faults[1].startswith("not_read.csv has changed")
+
+
 def test_verify_of_what_is_no_set(tmp_path):
     with pytest.raises(ImageSetError, match="has no SHA256SUMS"):
         imagesets.verify(tmp_path)

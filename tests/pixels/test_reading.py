@@ -1,11 +1,12 @@
 import os
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from siim_kernel.errors import DicomError
-from siim_kernel.pixels import images, imagesets, reading
+from siim_kernel.pixels import images, imagesets, reading, workers
 from siim_kernel.pixels.building import build
 from siim_kernel.pixels.dicom import read_film
 from siim_kernel.recipes.recipe import PixelRecipe
@@ -81,8 +82,8 @@ def test_a_stream_looks_ahead_only_so_far(films):
     stream = reading.stream(counted(), RECIPES[:1], workers=1)
     assert asked == []
     most = [len(asked) - done for done, _ in enumerate(stream)]
-    assert max(most) <= reading.AHEAD
-    assert most[0] == reading.AHEAD  # it does look ahead
+    assert max(most) <= workers.AHEAD
+    assert most[0] == workers.AHEAD  # it does look ahead
     assert len(asked) == len(most) == 30
 
 
@@ -110,3 +111,15 @@ def test_a_film_that_kills_its_process_costs_itself_alone(films):
     lost = {film.image: film.reason for film in read if film.reason}
     assert set(lost) == {"deadly", "deadly too"}
     assert all("the process that read it died" in reason for reason in lost.values())
+
+
+def test_a_fault_of_this_package_costs_the_film_and_says_so(films, monkeypatch):
+    def faulty(film, recipes):
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(reading.images, "render_all", faulty)
+    read = reading.read(films[0], RECIPES)
+    assert read.squares == ()
+    assert re.fullmatch(
+        r"a fault of siim-kernel, please report it: IndexError: list index out of range \(test_reading\.py line \d+\)", read.reason
+    )
