@@ -112,15 +112,7 @@ def _phantom(stages, say):
 def _uploads(checkout, stages, imagenet, say):
     """The dataset folders as they would be uploaded: a dict slug -> folder, and where the other wheels come from."""
     uploads = {"siim-kernel-code": _upload(checkout, stages, "code")}
-    source = stages / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copyfile(checkout / name, source / name)
-    shutil.copytree(checkout / "siim_kernel", source / "siim_kernel", ignore=shutil.ignore_patterns("__pycache__"))
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
-    built = subprocess.run([*pip, "--wheel-dir", uploads["siim-kernel-code"], source], capture_output=True, text=True)
-    if built.returncode:
-        raise DeliveryError(f"the package's wheel could not be built:\n{built.stderr.strip()}")
+    build_wheel(checkout, stages / "source", uploads["siim-kernel-code"])
     cached = sorted((checkout / "build" / "wheels").glob("*.whl"))
     wheels_from = "build/wheels" if cached else "the installed environment"
     if cached:
@@ -132,6 +124,18 @@ def _uploads(checkout, stages, imagenet, say):
         shutil.copyfile(imagenet, uploads["siim-kernel-imagenet-weights"] / Path(imagenet).name)
     say(f"datasets: {', '.join(uploads)}; python-gdcm and imagecodecs from {wheels_from}")
     return uploads, wheels_from
+
+
+def build_wheel(checkout, scratch, out):
+    """Builds the package's wheel into the folder `out`, from a copy in the new folder `scratch`. DeliveryError with pip's words."""
+    scratch.mkdir()
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copyfile(checkout / name, scratch / name)
+    shutil.copytree(checkout / "siim_kernel", scratch / "siim_kernel", ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    built = subprocess.run([*pip, "--wheel-dir", out, scratch], capture_output=True, text=True)
+    if built.returncode:
+        raise DeliveryError(f"the package's wheel could not be built:\n{built.stderr.strip()}")
 
 
 def _upload(checkout, stages, name):

@@ -62,6 +62,12 @@ def fold_folder(out, fold):
     return Path(out) / f"fold-{fold}"
 
 
+def fold_folders(out):
+    """The folders `fold-K` in the folder of a training, finished or not, in the order of K."""
+    found = [path for path in Path(out).glob("fold-*") if path.is_dir() and re.fullmatch("fold-[0-9]+", path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("fold-")))
+
+
 def save(folder, recipe, fold, facts):
     """Writes the record of a run whose other files (`FILES`) are in `folder` already; with it the run is finished.
 
@@ -144,8 +150,7 @@ def load_all(folders):
     """
     found = []
     for folder in map(Path, folders):
-        nested = [path for path in folder.glob("fold-*") if path.is_dir() and re.fullmatch("fold-[0-9]+", path.name)]
-        nested.sort(key=lambda path: int(path.name.removeprefix("fold-")))
+        nested = fold_folders(folder)
         found += [load(path) for path in nested] if nested and not (folder / RECORD).exists() else [load(folder)]
     if not found:
         raise RunError("no run was given; name at least one folder of a finished run")

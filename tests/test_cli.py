@@ -49,7 +49,7 @@ def test_recipes_prints_one_as_json():
     shown = runner.invoke(cli.app, ["recipes", "small"])
     assert json.loads(shown.stdout)["network"] == "narrow_xception"
     listed = runner.invoke(cli.app, ["recipes"]).stdout.splitlines()
-    assert [line.split()[0] for line in listed] == ["main", "small", "small-imagenet"]
+    assert [line.split()[0] for line in listed] == ["main", "small", "small-imagenet", "tiny"]
 
 
 def test_check_and_score(phantom, tmp_path):

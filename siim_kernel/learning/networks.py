@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import h5py
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 from siim_kernel.errors import RecipeError
@@ -69,7 +70,7 @@ def narrow_xception(recipe):
 
 
 def cnn9(recipe):
-    """The thesis's own CNN (section 4.7.1) up to its second dense layer: [B, S, S, 3] -> [B, 64]."""
+    """The thesis's own CNN (section 4.7.1) up to its second dense layer: [B, S, S, 3] -> [B, 64]; both drop out `recipe.dropout`."""
     size = recipe.pixels.size
     inputs = layers.Input((size, size, 3))
     x = inputs
@@ -79,7 +80,8 @@ def cnn9(recipe):
     x = layers.Flatten()(x)
     for number, units in enumerate((128, 64), start=1):
         x = layers.Dense(units, activation="relu", name=f"dense{number}")(x)
-        x = layers.Dropout(0.5, seed=recipe.seed + number, name=f"dropout{number}")(x)
+        if recipe.dropout:
+            x = layers.Dropout(recipe.dropout, seed=recipe.seed + number, name=f"dropout{number}")(x)
     return keras.Model(inputs, x, name=BACKBONE)
 
 
@@ -94,6 +96,10 @@ def build(recipe, imagenet=None):
     Raises RecipeError where weights are wanted and no file is given, or the file does not fit.
     """
     backbone = BACKBONES[recipe.network](recipe)
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        # The moments are those of the whole batch: a recipe means the same on one device and on several.
+        for layer in _batch_norms(backbone):
+            layer.synchronized = True
     if recipe.weights == "imagenet":
         load_imagenet(backbone, recipe, imagenet)
     size = recipe.pixels.size
@@ -104,8 +110,8 @@ def build(recipe, imagenet=None):
     x = backbone(x)
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(name="pooling")(x)
-    if recipe.dropout:
-        x = layers.Dropout(recipe.dropout, seed=recipe.seed, name="dropout")(x)
+        if recipe.dropout:
+            x = layers.Dropout(recipe.dropout, seed=recipe.seed, name="dropout")(x)
     heads = {
         "study": layers.Dense(len(STUDY_CLASSES), activation="softmax", dtype="float32", name="study"),
         "none": layers.Dense(1, activation="sigmoid", dtype="float32", name="none"),
@@ -123,9 +129,12 @@ def set_trainable(model, recipe, part):
     backbone = model.get_layer(BACKBONE)
     backbone.trainable = part == "all"
     if recipe.batch_norm == "kept":
-        for layer in backbone.layers:
-            if isinstance(layer, layers.BatchNormalization):
-                layer.trainable = False
+        for layer in _batch_norms(backbone):
+            layer.trainable = False
+
+
+def _batch_norms(backbone):
+    return [layer for layer in backbone.layers if isinstance(layer, layers.BatchNormalization)]
 
 
 def without_imagenet(recipe):

@@ -97,10 +97,13 @@ def augment(image, augmentation, draw):
 def training_data(films, recipe, first_epoch, epochs):
     """tf.data of augmented batches for the epochs `first_epoch` .. `epochs` - 1, one after the other.
 
-    Elements are (uint8 [B, S, S, 1], targets by head, weights by head); an epoch has `steps(films, recipe)` batches.
+    Elements are (uint8 [B, S, S, 1], targets by head, weights by head); an epoch has `steps(films, recipe)` batches, all full:
+    where the films do not fill the last one, the first films of the epoch's order come again. So every step weighs the same,
+    however many devices share a batch, and no step is compiled anew.
     """
     codes = films.targets["study"].argmax(axis=1)
-    order = lru_cache(maxsize=2)(lambda epoch: epoch_order(recipe.seed, epoch, codes, recipe.balance))
+    places = steps(films, recipe) * recipe.batch
+    order = lru_cache(maxsize=2)(lambda epoch: np.resize(epoch_order(recipe.seed, epoch, codes, recipe.balance), places))
 
     def load(epoch, position):
         index = order(int(epoch))[position]
@@ -112,22 +115,32 @@ def training_data(films, recipe, first_epoch, epochs):
         return _example(image, index, films, recipe)
 
     def one_epoch(epoch):
-        positions = tf.data.Dataset.range(len(films))
-        return positions.map(lambda position: one(epoch, position), num_parallel_calls=2, deterministic=True).batch(recipe.batch)
+        positions = tf.data.Dataset.range(places).map(lambda position: one(epoch, position), num_parallel_calls=2, deterministic=True)
+        return positions.batch(recipe.batch, drop_remainder=True)
 
     return tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch).prefetch(2)
 
 
 def plain_data(films, recipe):
-    """tf.data of the films once, in order and as they are, with targets and weights."""
+    """tf.data of the films once, in order and as they are, with targets and weights.
+
+    All batches are full: the last is filled with films of weight 0, and the other weights are scaled so that Keras's mean over
+    the batches is the mean over the films.
+    """
+    places = steps(films, recipe) * recipe.batch
+    factor = np.float32(places / len(films))
 
     def load(index):
         return np.asarray(films.images[films.rows[index]])
 
-    def one(index):
-        return _example(tf.numpy_function(load, (index,), tf.uint8), index, films, recipe)
+    def one(place):
+        index = place % len(films)
+        image, targets, weights = _example(tf.numpy_function(load, (index,), tf.uint8), index, films, recipe)
+        counts = tf.where(place < len(films), factor, np.float32(0))
+        return image, targets, {head: weight * counts for head, weight in weights.items()}
 
-    return tf.data.Dataset.range(len(films)).map(one, num_parallel_calls=2, deterministic=True).batch(recipe.batch).prefetch(2)
+    positions = tf.data.Dataset.range(places).map(one, num_parallel_calls=2, deterministic=True)
+    return positions.batch(recipe.batch, drop_remainder=True).prefetch(2)
 
 
 def steps(films, recipe):

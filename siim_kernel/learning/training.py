@@ -1,9 +1,10 @@
 """Training: one fold of one recipe, phase by phase, and what is stored of it."""
 
 import json
-import math
-import time
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -14,10 +15,8 @@ import tensorflow as tf
 from siim_kernel import runs
 from siim_kernel.competition import folds as folding
 from siim_kernel.errors import ImageSetError, RunError, TableError
-from siim_kernel.learning import networks, pipeline, prediction, priors
+from siim_kernel.learning import fitting, networks, pipeline, prediction, priors, states
 from siim_kernel.pixels import imagesets
-
-LOSSES = {"study": "categorical_crossentropy", "none": "binary_crossentropy"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,16 @@ def join(images, table):
 
 
 def strategy():
-    """How the devices here are used: mirrored over several GPUs, else the one device there is."""
+    """How the devices here are used: mirrored over several GPUs, else the one device there is.
+
+    Raises RunError where TF_CONFIG names several machines: Keras 3 does not train over them.
+    """
+    machines = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    if sum(map(len, machines.values())) > 1:
+        raise RunError(
+            "TF_CONFIG names several machines, and Keras 3 does not train over them (its fit refuses what "
+            "tf.distribute.MultiWorkerMirroredStrategy gives it); unset TF_CONFIG and train a fold on each machine: --fold K"
+        )
     gpus = tf.config.list_logical_devices("GPU")
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
 
@@ -66,18 +74,33 @@ def mixed_precision_here():
     return bool(details) and all(detail.get("compute_capability", (0, 0)) >= (7, 0) for detail in details)
 
 
-def train_fold(recipe, material, folds, fold, out, imagenet=None, say=print):
-    """Trains one fold and stores it as a run in `out`; returns the loaded `runs.Run`.
+@contextmanager
+def _precision(recipe):
+    """Keras's dtype policy of a recipe on this machine, and the one before at the end."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16" if recipe.mixed_precision and mixed_precision_here() else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def train_fold(recipe, material, folds, fold, out, imagenet=None, session=None, previous=(), say=print):
+    """Trains one fold and stores it as a run in `out`; returns the loaded `runs.Run`, or None where the session ended first.
 
     material  what `join` made
     folds     DataFrame imageid, fold in the order of `material.table`; the films of `fold` validate, the others train
-    imagenet  file of ImageNet weights for recipes that start from them
+    imagenet  file of ImageNet weights for recipes that start from them; not needed to go on
+    session   `fitting.Session` that limits the time; by default none
+    previous  folders of single runs in which an earlier session may have left this training
     say       called with one line an epoch
 
-    A run of the same recipe, folds and images that is finished already is verified and returned as it is. Raises RunError where
-    `out` holds another run or the training diverges, TableError where a side of the fold is empty or the folds are of other films.
+    After each epoch the state is written to `out`, from which the same call goes on, to the same weights on CPU. A run of the
+    same recipe, folds and images that is finished already is verified and returned as it is. Raises RunError where `out` or
+    `previous` holds another training or the loss diverges, TableError where a side of the fold is empty or the folds are of
+    other films.
     """
-    out = Path(out)
+    out, session = Path(out), session or fitting.Session()
     imagesets.require_recipe(material.images.recipe, recipe.pixels, material.images.folder)
     if folds["imageid"].tolist() != material.table["image"].tolist():
         raise TableError("the folds are not of the films to train on, in their order; make or read them for this training table")
@@ -85,42 +108,73 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, say=print):
     if validating.all() or not validating.any():
         there = ", ".join(map(str, sorted(folds["fold"].unique())))
         raise TableError(f"fold {fold} has {validating.sum()} of {len(validating)} films; there are the folds {there}")
-    split = _split(material, folds, fold, recipe)
+    split = _split(material, folds, fold)
+    identity = states.identity(recipe, fold, split)
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / runs.RECORD).exists() and not (out / states.STATE).exists():
+        states.take_over(previous, out, identity, say)
     if (out / runs.RECORD).exists():
         return _finished(out, recipe, fold, split)
-    out.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
+    state = states.read(out, identity)
+    if state:
+        say(f"going on after {state.progress.epoch} epochs")
+    keras.utils.clear_session()  # what an earlier fold left: its graphs take memory, its names would count on in the weights file
     keras.utils.set_random_seed(recipe.seed + fold)
     tf.config.experimental.enable_op_determinism()
-    keras.config.set_dtype_policy("mixed_float16" if recipe.mixed_precision and mixed_precision_here() else "float32")
-    with strategy().scope():
-        model = networks.build(recipe, imagenet)
-    learn = _examples(material, ~validating, recipe, balanced=True)
-    check = _examples(material, validating, recipe, balanced=False)
-    history = _fit(model, recipe, learn, check, out, say)
-    seconds = time.monotonic() - started
-    _out_of_fold(model, recipe, material, validating, fold).to_csv(out / runs.OUT_OF_FOLD, index=False, lineterminator="\n")
-    folding.write_folds(folds, out / runs.FOLDS)
-    pd.DataFrame(history).to_csv(out / runs.HISTORY, index=False, lineterminator="\n")
+    with _precision(recipe):
+        places = strategy()
+        with places.scope():
+            model = networks.build(networks.without_imagenet(recipe) if state else recipe, imagenet)
+        learn = _examples(material, ~validating, recipe, balanced=True)
+        check = _examples(material, validating, recipe, balanced=False)
+        save = partial(states.write, out, identity)
+        try:
+            progress, kept = fitting.fit(model, recipe, learn, check, places, session, state, save, say)
+        except fitting.OutOfTime:
+            epochs = (states.peek(out) or {"progress": {"epoch": 0}})["progress"]["epoch"]
+            say(f"the session's time is up: {out} is unfinished after {epochs} epochs; the same again goes on from there")
+            return None
+        dtype = model.get_layer(networks.BACKBONE).dtype_policy.name
+    # As it will be loaded for prediction, and without the optimizer, which Keras would store with the weights.
+    model = networks.build(networks.without_imagenet(recipe))
+    model.set_weights(kept)
+    out_of_fold = _out_of_fold(model, recipe, material, validating, fold)
     learnt = material.table[~validating]
     facts = {
         "split": split,
         "priors": priors.class_priors(learnt),
         "prior_boxes": priors.prior_boxes(learnt, seed=recipe.seed),
         "training": {
-            "seconds": round(seconds, 1),
-            "epochs": len(history),
+            "seconds": round(sum(each["seconds"] + each["saving"] for each in progress.timings), 1),
+            "timings": progress.timings,
+            "sessions": progress.sessions,
+            "epochs": len(progress.history),
             "steps_per_epoch": pipeline.steps(learn, recipe),
             "devices": prediction.devices(),
-            "dtype": keras.config.dtype_policy().name,
+            "dtype": dtype,
             "parameters": model.count_params(),
         },
     }
-    runs.save(out, recipe, fold, facts)
+    _store(out, recipe, fold, model, out_of_fold, folds, progress.history, facts)
     return runs.load(out)
 
 
-def _split(material, folds, fold, recipe):
+def _store(out, recipe, fold, model, out_of_fold, folds, history, facts):
+    """Writes a finished run's files, its record last, and takes the state away. RunError where the disk does not take them."""
+    try:
+        model.save_weights(out / runs.WEIGHTS)
+        out_of_fold.to_csv(out / runs.OUT_OF_FOLD, index=False, lineterminator="\n")
+        folding.write_folds(folds, out / runs.FOLDS)
+        pd.DataFrame(history).to_csv(out / runs.HISTORY, index=False, lineterminator="\n")
+        runs.save(out, recipe, fold, facts)
+    except OSError as error:
+        raise RunError(
+            f"the run cannot be written to {out}: {error.strerror or error}; make room and run the same command again: its epochs are kept"
+        ) from None
+    (out / states.STATE).unlink()
+
+
+def _split(material, folds, fold):
     """What stands on which side, as stored with the run and compared when a finished run is met again."""
     truth = [material.table[name].tolist() for name in ("image", "label", "reading", "boxes")]
     listed = json.dumps([*truth, folds["fold"].tolist()])
@@ -148,86 +202,6 @@ def _finished(out, recipe, fold, split):
 
 def _examples(material, chosen, recipe, balanced):
     return pipeline.examples(material.images.images, material.rows[chosen], material.table[chosen], recipe, balanced)
-
-
-def _optimizer(phase):
-    extra = {"momentum": phase.momentum} if phase.optimizer in ("sgd", "rmsprop") else {}
-    return {
-        "sgd": keras.optimizers.SGD,
-        "adam": keras.optimizers.Adam,
-        "nadam": keras.optimizers.Nadam,
-        "rmsprop": keras.optimizers.RMSprop,
-    }[phase.optimizer](learning_rate=phase.learning_rate, **extra)
-
-
-def _fit(model, recipe, learn, check, out, say):
-    """Runs the phases; leaves the kept weights in the model and in the run's weights file; returns the history, a row an epoch.
-
-    A validation loss that is not finite ends the training, as nothing learns after it: RunError, unless better weights are kept.
-    """
-    weights = out / runs.WEIGHTS
-    weights.unlink(missing_ok=True)
-    history, best, epoch = [], float("inf"), 0
-    for number, phase in enumerate(recipe.phases, start=1):
-        networks.set_trainable(model, recipe, phase.trainable)
-        with strategy().scope():
-            model.compile(
-                optimizer=_optimizer(phase),
-                loss={head: LOSSES[head] for head in recipe.heads},
-                loss_weights=dict(zip(recipe.heads, recipe.loss_weights, strict=True)),
-                metrics={"study": ["accuracy"]},
-            )
-        callbacks = [_Progress(history, number, phase, say)]
-        if recipe.keep == "best":
-            callbacks.append(
-                keras.callbacks.ModelCheckpoint(
-                    str(weights), monitor="val_loss", save_best_only=True, save_weights_only=True, initial_value_threshold=best
-                )
-            )
-        if phase.patience:
-            callbacks.append(keras.callbacks.EarlyStopping(monitor="val_loss", patience=phase.patience))
-        fitted = model.fit(
-            pipeline.training_data(learn, recipe, epoch, epoch + phase.epochs),
-            validation_data=pipeline.plain_data(check, recipe),
-            initial_epoch=epoch,
-            epochs=epoch + phase.epochs,
-            steps_per_epoch=pipeline.steps(learn, recipe),
-            callbacks=callbacks,
-            verbose=0,
-        )
-        best = min([best, *fitted.history["val_loss"]])
-        epoch += len(fitted.epoch)
-        if diverged := not math.isfinite(history[-1]["val_loss"]):
-            break
-    if diverged and not weights.exists():
-        raise RunError(
-            f"recipe {recipe.name}: the validation loss of phase {number} is not finite in epoch {epoch}; lower the learning rate"
-        )
-    if recipe.keep == "last":
-        model.save_weights(weights)
-    model.load_weights(weights)
-    return history
-
-
-class _Progress(keras.callbacks.Callback):
-    """One line and one row of history an epoch."""
-
-    def __init__(self, history, number, phase, say):
-        super().__init__()
-        self.rows, self.number, self.phase, self.say = history, number, phase, say
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.started = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        figures = {name: float(value) for name, value in (logs or {}).items()}
-        self.rows.append({"phase": self.number, "epoch": epoch + 1} | figures)
-        self.say(
-            f"phase {self.number} ({self.phase.trainable}) epoch {epoch + 1}: loss {figures['loss']:.4f}, "
-            f"validation loss {figures['val_loss']:.4f}, {time.monotonic() - self.started:.1f} s"
-        )
-        if not math.isfinite(figures["val_loss"]):
-            self.model.stop_training = True
 
 
 def _out_of_fold(model, recipe, material, validating, fold):

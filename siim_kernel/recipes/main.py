@@ -55,7 +55,22 @@ SMALL_IMAGENET = Recipe(
     ),
 )
 
-RECIPES = (MAIN, SMALL, SMALL_IMAGENET)
+TINY = Recipe(
+    name="tiny",
+    about="the narrow Xception at 96 px for three epochs: tries every step in seconds and learns next to nothing",
+    network="narrow_xception",
+    width=0.25,
+    middle=0,
+    pixels=PixelRecipe(size=96),
+    augmentation=GENTLE,
+    dropout=0.2,
+    phases=(
+        Phase(epochs=1, trainable="head", optimizer="adam", learning_rate=1e-3),
+        Phase(epochs=2, trainable="all", optimizer="adam", learning_rate=1e-3),
+    ),
+)
+
+RECIPES = (MAIN, SMALL, SMALL_IMAGENET, TINY)
 
 
 def by_name(name):

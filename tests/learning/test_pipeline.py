@@ -91,20 +91,28 @@ def test_sampling_draws_each_class_equally_often():
     assert drawn[2] == 0
 
 
-def test_an_epoch_covers_every_film_once_in_uint8_with_a_partial_last_batch():
+def test_an_epoch_covers_every_film_in_uint8_and_fills_its_last_batch_with_its_first_films():
     plain = replace(RECIPE, augmentation=Augmentation())
     made = films(plain)
     for epoch in range(2):
         batches = as_numpy(pipeline.training_data(made, plain, epoch, epoch + 1))
-        assert [images.shape for images, _, _ in batches] == [(4, 16, 16, 1), (4, 16, 16, 1), (2, 16, 16, 1)]
+        assert [images.shape for images, _, _ in batches] == [(4, 16, 16, 1)] * 3
         assert len(batches) == pipeline.steps(made, plain)
         order = pipeline.epoch_order(plain.seed, epoch, made.targets["study"].argmax(axis=1), "none")
+        assert sorted(order) == list(range(10))
+        order = np.concatenate([order, order[:2]])
         images = np.concatenate([images for images, _, _ in batches])
         assert images.dtype == np.uint8
         np.testing.assert_array_equal(images[..., 0], IMAGES[ROWS[order]])  # no augmentation: byte for byte
         for head in ("study", "none"):
             np.testing.assert_array_equal(np.concatenate([targets[head] for _, targets, _ in batches]), made.targets[head][order])
             np.testing.assert_array_equal(np.concatenate([weights[head] for _, _, weights in batches]), made.weights[head][order])
+
+
+def test_fewer_films_than_a_batch_fill_it_again_and_again():
+    recipe = replace(RECIPE, batch=32)
+    (batch,) = as_numpy(pipeline.training_data(films(recipe), recipe, 0, 1))
+    assert len(batch[0]) == 32
 
 
 @pytest.mark.parametrize("balance", ["none", "sampling"])
@@ -122,9 +130,20 @@ def test_a_training_that_goes_on_sees_what_it_would_have_seen(balance):
 def test_plain_data_is_in_order_and_as_it_is():
     made = films(balanced=False)
     batches = as_numpy(pipeline.plain_data(made, RECIPE))
-    assert [len(images) for images, _, _ in batches] == [4, 4, 2]
-    np.testing.assert_array_equal(np.concatenate([images for images, _, _ in batches])[..., 0], IMAGES[ROWS])
-    np.testing.assert_array_equal(np.concatenate([targets["study"] for _, targets, _ in batches]), made.targets["study"])
+    assert [len(images) for images, _, _ in batches] == [4, 4, 4]
+    np.testing.assert_array_equal(np.concatenate([images for images, _, _ in batches])[:10, ..., 0], IMAGES[ROWS])
+    np.testing.assert_array_equal(np.concatenate([targets["study"] for _, targets, _ in batches])[:10], made.targets["study"])
+
+
+def test_what_fills_the_last_batch_does_not_count_and_the_mean_is_that_of_the_films():
+    made = films(balanced=False)
+    batches = as_numpy(pipeline.plain_data(made, RECIPE))
+    for head in ("study", "none"):
+        weights = np.concatenate([weights[head] for _, _, weights in batches])
+        np.testing.assert_array_equal(weights[10:], 0)
+        np.testing.assert_allclose(weights[:10], made.weights[head] * 1.2)
+        values = np.arange(12.0)
+        assert np.mean(values * weights) == pytest.approx(np.mean(values[:10] * made.weights[head]), rel=1e-6)
 
 
 def draw():

@@ -1,16 +1,22 @@
 """Predictions: means over mirrors, runs and images, and the same from a DICOM as from an image set."""
 
+import json
+import math
+import subprocess
+import sys
+import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 
-from siim_kernel import runs
+from siim_kernel import clock, runs
 from siim_kernel.errors import RunError
-from siim_kernel.learning import networks, prediction
-from siim_kernel.pixels import building, imagesets
+from siim_kernel.learning import networks, plan, prediction
+from siim_kernel.pixels import building, imagesets, reading
 from siim_kernel.recipes.recipe import PixelRecipe
 from tests.learning import made as tiny
 from tests.pixels import made as dicoms
@@ -60,16 +66,6 @@ def test_rows_of_a_set_come_in_their_order_in_batches():
     assert prediction.predict_set(model, images, np.array([], int), tiny.CNN9).shape == (0, 5)
 
 
-def test_a_studys_probabilities_are_the_mean_of_its_images():
-    images = pd.DataFrame(
-        [("a", 0.2, 0.3, 0.4, 0.1, 0.5), ("b", 0.4, 0.1, 0.2, 0.3, 0.5), ("c", 1, 0, 0, 0, 1)], columns=["image", *prediction.PREDICTED]
-    )
-    means = prediction.study_means(images, pd.Series({"a": "s", "b": "s", "c": "t", "unread": "u"}))
-    np.testing.assert_allclose(means.loc["s"], [0.3, 0.2, 0.3, 0.2])
-    np.testing.assert_allclose(means.loc["t"], [1, 0, 0, 0])
-    assert list(means.index) == ["s", "t"]
-
-
 def store_run(folder, recipe, model=None, fold=0):
     """A finished run without a training: fresh weights of the recipe's network, or of another."""
     folder.mkdir(parents=True)
@@ -117,7 +113,7 @@ def test_a_film_gets_the_same_from_its_dicom_as_from_an_image_set(films, two_run
     assert set(found.images["columns"]) == {60}
     np.testing.assert_allclose(found.images[list(prediction.PREDICTED)], np.mean(expected, axis=0), atol=1e-6)
     assert not np.allclose(expected[0], expected[1], atol=1e-3)  # the mean is of two
-    assert progress == list(range(1, 8))
+    assert progress == [3, 6, 7]  # batches of the larger recipe
 
 
 def test_films_that_cannot_be_read_are_listed_and_cost_no_other(films, two_runs, tmp_path):
@@ -142,6 +138,188 @@ def test_no_films_no_rows(two_runs):
     found = prediction.predict_films([], two_runs[:1])
     assert len(found.images) == 0
     assert found.not_read == ()
+
+
+class Clock:
+    """Seconds that pass only when something says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def deadline(self, at):
+        return SimpleNamespace(left=lambda: at - self.now)
+
+
+class Slow:
+    """A network that takes seconds of a clock for a batch and says always the same."""
+
+    def __init__(self, clock, seconds, study):
+        self.clock, self.seconds, self.study, self.shapes = clock, seconds, study, []
+
+    def predict_on_batch(self, squares):
+        self.clock.now += self.seconds
+        self.shapes.append(squares.shape)
+        return {"study": np.tile(np.float32([self.study, 0, 0, 1 - self.study]), (len(squares), 1))}
+
+
+LOADING = 5.0
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A function: predicts 100 films in batches of 8 by two networks that want mirrors, each view 8 s a batch, until a deadline."""
+    time, size = Clock(), tiny.CNN9.pixels.size
+    models = {name: Slow(time, 8.0, study) for name, study in (("first", 0.2), ("second", 0.6))}
+
+    def place(run):
+        time.now += LOADING
+        return models[run.recipe.name]
+
+    def stream(films, recipes, workers):
+        for image, path in films:
+            if image == "i010":
+                yield reading.Read(image, path, reason="broken")
+            else:
+                yield reading.Read(image, path, (np.zeros((size, size), np.uint8),), {"rows": 10, "columns": 20})
+
+    monkeypatch.setattr(prediction, "monotonic", time)
+    monkeypatch.setattr(prediction, "place_model", place)
+    monkeypatch.setattr(prediction.reading, "stream", stream)
+    stored = [SimpleNamespace(recipe=replace(tiny.CNN9, name=name, flip_average=True)) for name in models]
+    films = [(f"i{number:03d}", f"p{number:03d}") for number in range(100)]
+
+    def predict(at, **more):
+        found = prediction.predict_films(films, stored, deadline=time.deadline(at), **more)
+        everybody = [*found.images["image"], *(image for image, _, _ in found.not_read)]
+        assert sorted(everybody) == [image for image, _ in films]  # each film once
+        return found
+
+    predict.clock, predict.models = time, models
+    return predict
+
+
+FULL = 2 * LOADING + 13 * 4 * 8  # two networks loaded, 13 batches, four views
+
+
+def test_without_a_limit_every_network_sees_every_film_in_batches_of_one_shape(slow):
+    found = slow(math.inf)
+    assert (found.fewer, found.not_read) == (0, (("i010", "p010", "broken"),))
+    assert slow.clock.now == FULL
+    np.testing.assert_allclose(found.images["negative"], 0.4, atol=1e-7)
+    size = tiny.CNN9.pixels.size
+    assert {shape for model in slow.models.values() for shape in model.shapes} == {(8, size, size, 1)}  # the last batch is filled up
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.8, 0.95])
+def test_short_of_time_all_films_are_seen_by_fewer_and_the_deadline_holds(slow, share):
+    found = slow(share * FULL)
+    assert [reason for _, _, reason in found.not_read] == ["broken"]
+    assert 0 < found.fewer <= 99
+    assert 0.8 * share * FULL < slow.clock.now <= share * FULL
+    assert set(found.images["negative"].round(6)) <= {0.2, 0.4, 0.333333}  # of one network, or of two with equal weight
+
+
+def test_a_mirror_more_does_not_outweigh_another_network(slow):
+    found = slow(0.95 * FULL)
+    assert set(found.images["negative"].round(6)) <= {0.2, 0.4}
+
+
+def test_films_that_the_time_did_not_reach_say_so(slow):
+    found = slow(60.0)
+    assert slow.clock.now <= 60.0
+    lost = [image for image, _, reason in found.not_read if reason == plan.NO_TIME]
+    assert 50 < len(lost) < 100
+    assert max(found.images["image"]) < min(lost)  # those at the front were predicted
+
+
+def test_a_view_that_would_end_too_late_is_not_begun(slow):
+    time, size = slow.clock, tiny.CNN9.pixels.size
+    stored = [SimpleNamespace(recipe=replace(tiny.CNN9, name=name)) for name in slow.models]
+    reads = [reading.Read("a", "", (np.zeros((size, size), np.uint8),), {"rows": 10, "columns": 20})]
+    ensemble = prediction.Ensemble(stored, 8, time.deadline(100.0))
+    assert ensemble.look(reads, 0)[1] == 2
+    for left, views in ((16.5, 2), (16.0, 1), (8.5, 1), (8.0, 0), (-1.0, 0)):
+        time.now = 100.0 - left
+        assert ensemble.look(reads, 0)[1] == views
+        assert time.now == 100.0 - left + 8.0 * views
+    assert ensemble.look(reads, 0)[0] is None
+
+
+@pytest.mark.parametrize(("at", "loaded"), [(0.0, 0), (-100.0, 0), (4.0, 1)])
+def test_a_deadline_that_passed_before_the_first_film(slow, at, loaded):
+    found = slow(at)
+    assert len(found.images) == 0
+    assert {reason for _, _, reason in found.not_read} == {plan.NO_TIME}
+    assert slow.clock.now == loaded * LOADING
+    assert found.images.dtypes["none"] == np.float64
+
+
+def test_loading_networks_does_not_take_the_time_of_the_films(slow):
+    found = slow(19.0)  # the second would be begun after 5 s, more than a quarter
+    assert slow.models["second"].shapes == []
+    assert slow.clock.now == LOADING + 8.0
+    assert (len(found.images), found.fewer) == (8, 8)
+    np.testing.assert_allclose(found.images["negative"], 0.2, atol=1e-7)
+
+
+def test_what_is_known_is_handed_out_now_and_then(slow, monkeypatch):
+    monkeypatch.setattr(prediction, "KEEP_EVERY", 100.0)
+    kept = []
+    found = slow(math.inf, keep=kept.append)
+    assert [len(each.images) for each in kept] == [23, 55, 87]  # a batch takes 32 s, loading 10
+    for each in kept:
+        assert [reason for _, _, reason in each.not_read] == ["broken"] + [plan.NOT_YET] * (99 - len(each.images))
+        pd.testing.assert_frame_equal(each.images, found.images[: len(each.images)])
+
+
+def test_a_film_that_hangs_does_not_hold_up_the_end(slow, monkeypatch):
+    released = threading.Event()
+
+    def stream(films, recipes, workers):
+        for image, path in films[:20]:
+            yield reading.Read(image, path, (np.zeros((16, 16), np.uint8),), {"rows": 10, "columns": 20})
+        released.wait(60)
+
+    monkeypatch.setattr(prediction.reading, "stream", stream)
+    monkeypatch.setattr(prediction, "place_model", lambda run: Slow(Clock(), 0.0, 0.2))
+    films = [(f"i{number:03d}", "") for number in range(30)]
+    recipe = replace(tiny.CNN9, name="first")
+    found = prediction.predict_films(films, [SimpleNamespace(recipe=recipe)], deadline=clock.after(1 / 3600))
+    assert not released.is_set()
+    assert len(found.images) == 20  # the four of the unfinished batch too
+    assert found.not_read == tuple((image, "", plan.NO_TIME) for image, _ in films[20:])
+    released.set()
+
+
+SEVERAL = """
+import json, sys
+from pathlib import Path
+import numpy as np
+import tensorflow as tf
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from siim_kernel import runs
+from siim_kernel.learning import prediction
+run = runs.load(sys.argv[1])
+split = prediction.place_model(run)
+one = prediction.load_model(run)
+squares = np.random.default_rng(0).integers(0, 256, (5, run.recipe.pixels.size, run.recipe.pixels.size), np.uint8)
+devices = [model.weights[0].value.device[-5:] for _, model in split._models]
+found = [prediction.predict_squares(model, squares, True).tolist() for model in (split, one)]
+few = [prediction.predict_squares(model, squares[:1], True).tolist() for model in (split, one)]
+print(json.dumps([devices, found, few]))
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_share_each_batch_and_say_the_same(two_runs):
+    done = subprocess.run([sys.executable, "-c", SEVERAL, two_runs[1].folder], capture_output=True, text=True, check=True)
+    devices, found, few = json.loads(done.stdout.splitlines()[-1])
+    assert devices == ["CPU:0", "CPU:1"]
+    np.testing.assert_allclose(*found, atol=1e-6)
+    np.testing.assert_allclose(*few, atol=1e-6)
 
 
 def text(path):

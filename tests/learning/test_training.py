@@ -12,7 +12,7 @@ import pytest
 from siim_kernel import runs
 from siim_kernel.errors import ImageSetError, RecipeError, RunError, TableError
 from siim_kernel.labels import BOXED, NONE, STUDY_CLASSES
-from siim_kernel.learning import networks, prediction, priors, training
+from siim_kernel.learning import fitting, networks, prediction, priors, training
 from siim_kernel.recipes.recipe import Phase, PixelRecipe
 from tests.learning import made
 
@@ -206,7 +206,7 @@ def test_two_phases_and_the_same_seed_gives_the_same_weights(narrow_material, tm
     folds = made.folds(narrow_material)
     recipe = replace(made.NARROW, keep="last", balance="sampling")
     first = training.train_fold(recipe, narrow_material, folds, 0, tmp_path / "first", say=lines.append)
-    (_, built), (head, start), (both, after_head) = seen
+    (_, built), (head, start), (both, after_head), _ = seen
     assert (head, both) == ("head", "all")
     assert same(start, built)
     assert same(after_head, start)  # the head phase left the backbone alone
@@ -224,13 +224,13 @@ def validation_losses(monkeypatch, losses):
     """Lets fit report these validation losses, epoch by epoch; gives the weights that the model had at the end of each."""
     weights, losses = [], iter(losses)
 
-    class Pretend(training._Progress):
+    class Pretend(fitting.Epochs):
         def on_epoch_end(self, epoch, logs=None):
             logs["val_loss"] = next(losses)
             weights.append(self.model.get_weights())
             super().on_epoch_end(epoch, logs)
 
-    monkeypatch.setattr(training, "_Progress", Pretend)
+    monkeypatch.setattr(fitting, "Epochs", Pretend)
     return weights
 
 
@@ -286,7 +286,7 @@ def test_a_network_of_one_head_trains(material, tmp_path):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "nadam", "rmsprop"])
 def test_the_optimizer_is_the_recipes(optimizer):
     phase = Phase(epochs=1, trainable="all", optimizer=optimizer, learning_rate=0.25, momentum=0.75)
-    found = training._optimizer(phase)
+    found = fitting.optimizer(phase)
     assert type(found).__name__.lower() == optimizer
     assert float(found.learning_rate) == 0.25
     if optimizer in ("sgd", "rmsprop"):

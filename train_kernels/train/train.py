@@ -1,4 +1,4 @@
-"""Kaggle kernel: image set -> trained runs, on GPU, inside the session limit."""
+"""Kaggle kernel: image set -> trained runs, on GPU, inside the session limit; goes on from an earlier output that is attached."""
 
 # %%
 import os
@@ -8,13 +8,13 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-# %%
 # PARAMETERS
 COMPETITION = "siim-covid19-detection"
 IMAGES = ("siim-kernel-images",)  # kernels or datasets with image sets
 IMAGENET = "siim-kernel-imagenet-weights"  # used by recipes that start from ImageNet
 RECIPE = "main"
 FOLD = 0  # None trains all folds in turn
+MAX_HOURS = 11.5  # a session has 12
 # END PARAMETERS
 
 # %%
@@ -36,4 +36,4 @@ if __name__ == "__main__":
     install()
     from siim_kernel import kernels
 
-    kernels.train_on_kaggle(INPUT, WORKING, competition=COMPETITION, images=IMAGES, imagenet=IMAGENET, recipe=RECIPE, fold=FOLD)
+    kernels.train_on_kaggle(INPUT, WORKING, COMPETITION, IMAGES, IMAGENET, RECIPE, FOLD, MAX_HOURS)

@@ -1,0 +1,186 @@
+"""The state of a training that is not finished: every variable and counter from which it goes on to the same result.
+
+A `.weights.h5` file lacks the optimizer's moments and the seeds that Dropout has drawn from; here every variable of model and
+optimizer is kept by its position, beside the weights kept so far and the counters of the loop.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from siim_kernel import runs
+from siim_kernel.errors import RecipeError, RunError
+from siim_kernel.recipes.recipe import Recipe, difference, from_dict, to_dict
+
+STATE = "state.npz"
+
+
+@dataclass
+class Progress:
+    """Where a training stands, in finished epochs.
+
+    phase        number of the phase under way, from 0
+    epoch        epochs of all phases; phase_epoch: of this phase
+    best         lowest validation loss, None before the first; phase_best: of this phase
+    waited       epochs of this phase since its lowest validation loss
+    diverged     the last validation loss was not finite: nothing is learnt any more
+    history      one dict an epoch, for `history.csv`
+    timings      one dict an epoch: phase, seconds (of which validation), saving
+    sessions     how many sessions have worked on it
+    """
+
+    phase: int = 0
+    epoch: int = 0
+    phase_epoch: int = 0
+    best: float | None = None
+    phase_best: float | None = None
+    waited: int = 0
+    diverged: bool = False
+    history: list = field(default_factory=list)
+    timings: list = field(default_factory=list)
+    sessions: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    """A stored state: arrays by position for `model.variables`, `model.optimizer.variables` and the kept `model.weights`."""
+
+    progress: Progress
+    model: list
+    optimizer: list
+    kept: list
+
+
+def identity(recipe, fold, split):
+    """What a training is: a state goes on, and a finished run is taken, only where all of it is the same."""
+    return {"recipe": to_dict(recipe), "fold": fold, "split": split}
+
+
+def write(folder, identity, progress, model, optimizer, kept):
+    """Writes the state into a run's folder, whole or not at all: a kill while it is written leaves the one before.
+
+    model, optimizer, kept  lists of arrays. Raises RunError where the disk does not take it; the state before stays.
+    """
+    path = Path(folder) / STATE
+    part = path.with_name(STATE + ".part")
+    groups = {"model": model, "optimizer": optimizer, "kept": kept}
+    arrays = {f"{name}{number}": array for name, group in groups.items() for number, array in enumerate(group)}
+    told = {"identity": identity, "progress": dataclasses.asdict(progress), "versions": runs.versions()}
+    told |= {"counts": {name: len(group) for name, group in groups.items()}}
+    try:
+        with open(part, "wb") as file:
+            np.savez(file, told=np.array(json.dumps(told)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RunError(
+            f"the state of the training cannot be written to {path}: {error.strerror or error}; make room and run the same command "
+            f"again: it goes on from {'the state before' if path.exists() else 'the start'}"
+        ) from None
+
+
+def peek(folder):
+    """What the state in a folder tells of itself, without its arrays: identity, progress, versions, counts; None if there is none.
+
+    Raises RunError where it is damaged.
+    """
+    path = Path(folder) / STATE
+    if not path.exists():
+        return None
+    with _opened(path) as stored:
+        return _told(stored)
+
+
+def read(folder, wanted):
+    """The `State` in a run's folder, None where there is none.
+
+    wanted  the `identity` it must have; RunError names both sides where it is of another training, or is damaged
+    """
+    path = Path(folder) / STATE
+    if not path.exists():
+        return None
+    with _opened(path) as stored:
+        told = _told(stored)
+        require(told["identity"], wanted, folder)
+        groups = {name: [stored[f"{name}{number}"] for number in range(count)] for name, count in told["counts"].items()}
+    return State(Progress(**told["progress"]), **groups)
+
+
+class _opened:
+    """An npz file; what is wrong with it leaves as RunError."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        try:
+            self.file = np.load(self.path, allow_pickle=False)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise self._damaged(error) from None
+        return self.file
+
+    def __exit__(self, kind, error, trace):
+        self.file.close()
+        if isinstance(error, OSError | ValueError | EOFError | KeyError | TypeError | zipfile.BadZipFile | zipfile.zlib.error):
+            raise self._damaged(error) from None
+
+    def _damaged(self, error):
+        return RunError(f"{self.path} is damaged: {error}; copy it again, or remove it to begin the training anew")
+
+
+def _told(stored):
+    told = json.loads(str(stored["told"]))
+    Progress(**told["progress"])
+    return {name: told[name] for name in ("identity", "progress", "versions", "counts")}
+
+
+def require(found, wanted, folder):
+    """RunError that prints both sides where one `identity` is not the other."""
+    if found == wanted:
+        return
+    try:
+        lines = difference(from_dict(Recipe, found["recipe"]), from_dict(Recipe, wanted["recipe"]))
+    except RecipeError as error:
+        lines = [f"its recipe is of another version: {error}"]
+    for name in ("fold", "split"):
+        if found[name] != wanted[name]:
+            lines.append(f"{name}: stored {found[name]!r}, wanted {wanted[name]!r}")
+    raise RunError(f"{folder} holds another training: {'; '.join(lines)}; train into another folder, or give what it was begun with")
+
+
+def take_over(previous, out, wanted, say):
+    """Copies the run or the state of this training that an earlier session left into `out`, the furthest of several.
+
+    previous  folders of single runs, perhaps read-only
+
+    A run of another recipe or fold is passed over; one of this recipe and fold with other settings, films or folds is RunError,
+    since training anew would cost what was done there.
+    """
+    found = []
+    for folder in map(Path, previous):
+        finished = (folder / runs.RECORD).exists()
+        stored = _identity_of_run(folder) if finished else (peek(folder) or {}).get("identity")
+        if stored is None or (stored["recipe"].get("name"), stored["fold"]) != (wanted["recipe"]["name"], wanted["fold"]):
+            continue
+        require(stored, wanted, folder)
+        found.append((finished, 0 if finished else peek(folder)["progress"]["epoch"], folder))
+    if not found:
+        return
+    finished, epoch, folder = max(found, key=lambda each: each[:2])
+    for name in (*runs.FILES, runs.RECORD) if finished else (STATE,):
+        shutil.copyfile(folder / name, out / (name + ".part"))
+        os.replace(out / (name + ".part"), out / name)
+    say(f"going on from {folder}: {'finished' if finished else f'{epoch} epochs'}")
+
+
+def _identity_of_run(folder):
+    record = runs.load(folder).record
+    return {name: record[name] for name in ("recipe", "fold", "split")}
