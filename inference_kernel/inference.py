@@ -12,6 +12,7 @@ from pathlib import Path
 # PARAMETERS
 COMPETITION = "siim-covid19-detection"
 RUNS = ("siim-kernel-trained-weights",)  # datasets or kernels with runs; their mean is predicted
+MAX_HOURS = 8.5  # of Kaggle's 9, which count start-up too; what does not fit gets fewer networks, then the training priors
 # END PARAMETERS
 
 # %%
@@ -33,4 +34,4 @@ if __name__ == "__main__":
     install()
     from siim_kernel import kernels
 
-    kernels.predict_on_kaggle(INPUT, WORKING, competition=COMPETITION, runs=RUNS)
+    kernels.predict_on_kaggle(INPUT, WORKING, competition=COMPETITION, runs=RUNS, max_hours=MAX_HOURS)

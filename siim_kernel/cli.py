@@ -37,7 +37,7 @@ class Form(StrEnum):
 
 
 class Backend(StrEnum):
-    """Where films are decoded in parallel."""
+    """Where films are decoded in parallel: processes of this machine, or a Dask cluster."""
 
     loky = "loky"
     dask = "dask"
@@ -112,7 +112,7 @@ def build_images(
     equalise: Annotated[bool, typer.Option("--equalise", help="Histogram equalisation.")] = False,
     aspect: Annotated[str, typer.Option(help="stretch to the square, or pad with black.")] = "stretch",
     workers: Annotated[int, typer.Option(help="Processes; 0 is one a core.", min=0)] = 0,
-    backend: Annotated[Backend, typer.Option(help="Local processes, or a Dask cluster.")] = Backend.loky,
+    backend: Annotated[Backend, typer.Option(help="loky: processes of this machine; dask: a Dask cluster.")] = Backend.loky,
     verify: Annotated[bool, typer.Option("--verify", help="Read the finished set and compare every file's SHA-256.")] = False,
 ):
     """Build image sets: films decoded once and kept as small grey squares.
@@ -124,9 +124,10 @@ def build_images(
     from siim_kernel.recipes.recipe import PixelRecipe
 
     pixels = [PixelRecipe(size=side, equalise=equalise, aspect=aspect) for side in size or [512]]
+    place = "dask" if backend is Backend.dask else "local"
     with progress_bar("films") as progress:
         built = kernels.build_images(
-            source, out, pixels, form=form.value, split=split.value, workers=workers or None, backend=backend.value, progress=progress
+            source, out, pixels, form=form.value, split=split.value, workers=workers or None, backend=place, progress=progress
         )
     for folder in built.folders:
         print(f"{folder}: {built.images} images")
@@ -231,14 +232,19 @@ def train(
     fold: Annotated[int | None, typer.Option(help="Fold that validates; without it all in turn.")] = None,
     patients: Annotated[Path | None, typer.Option(help="CSV patientid,studyid,...,imageid; else the image set tells.")] = None,
     imagenet: Annotated[Path | None, typer.Option(help="ImageNet weights without top, as Keras publishes them.")] = None,
+    max_hours: Annotated[float | None, typer.Option(help="Stop before this; the same command goes on from there.", min=0)] = None,
 ):
-    """Train a recipe on an image set."""
-    from siim_kernel import kernels
+    """Train a recipe on an image set.
+
+    Stopped or killed, the same command goes on where it was, to the same result. Once an epoch is done the clock may stop it.
+    """
+    from siim_kernel import clock, kernels
     from siim_kernel.recipes import main as recipes
 
     if folds is not None and n_folds is not None:
         raise typer.BadParameter("--folds and --n-folds exclude each other")
-    runs = kernels.train(recipes.by_name(recipe), images, competition, out, folds, n_folds, fold, patients, imagenet, say)
+    wanted, deadline = recipes.by_name(recipe), clock.after(max_hours)
+    runs = kernels.train(wanted, images, competition, out, folds, n_folds, fold, patients, imagenet, deadline, say=say)
     for run in runs:
         print(run.folder)
 
@@ -249,29 +255,22 @@ def predict(
     run: Annotated[list[Path], typer.Option(help="Folder of a run, or of the runs of several folds; may be given several times.")],
     out: Annotated[Path, typer.Option(help="Submission to write; not_read.csv comes beside it.")] = Path("submission.csv"),
     workers: Annotated[int, typer.Option(help="Decoding processes; 0 is one a core.", min=0)] = 0,
+    max_hours: Annotated[float | None, typer.Option(help="Be finished by then, with fewer networks or priors if need be.", min=0)] = None,
 ):
     """Predict the test films, write the submission and check it.
 
-    The exit code is 1 when more than a fifth of the images could not be read; the file is written all the same.
+    A legal submission stands there from the first seconds on. The exit code is 1 when more than a fifth of the images could
+    not be read; the file is written all the same.
     """
-    from siim_kernel import kernels
+    from siim_kernel import clock, kernels
 
+    deadline = clock.after(max_hours)
     with progress_bar("films") as progress:
-        predicted = kernels.predict(competition, run, out, workers=workers or None, progress=progress)
-    _print_prediction(predicted)
-    raise typer.Exit(0 if predicted.trusted else 1)
-
-
-def _print_prediction(predicted):
-    for image, file, reason in predicted.not_read[:20]:
-        say(f"not read: {image} ({file}): {reason}")
-    for warning in predicted.warnings:
-        say(f"warning: {warning}")
-    if predicted.unnamed:
-        say(f"warning: {len(predicted.unnamed)} films under test/ are not in the sample, the first is {predicted.unnamed[0]}")
+        predicted = kernels.predict(competition, run, out, workers=workers or None, progress=progress, deadline=deadline)
+    for remark in predicted.remarks():
+        say(f"warning: {remark}")
     print(f"{predicted.submission}: valid, {predicted.images} images, {len(predicted.not_read)} of them not read")
-    if not predicted.trusted:
-        say("more than a fifth of the images could not be read: do not trust this submission")
+    raise typer.Exit(0 if predicted.trusted else 1)
 
 
 @app.command()
@@ -354,6 +353,22 @@ def rehearse(
     if not done.ok:
         say(f"the kernel failed: {done.killed or f'exit code {done.returncode}'}")
     raise typer.Exit(0 if done.ok else 1)
+
+
+@app.command()
+def doctor(
+    competition: Annotated[Path | None, typer.Argument(help="A competition folder to look at too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Standard output is JSON alone.")] = False,
+):
+    """Say what this machine has and lacks for each stage, with the remedy for each lack.
+
+    The exit code is 1 when films cannot be read, image sets not built, networks not trained, or predictions not made at all.
+    """
+    from siim_kernel.doctor import findings, page
+
+    found = page.examine(competition)
+    print(json.dumps(findings.as_json(found), indent=1) if as_json else findings.as_text(found))
+    raise typer.Exit(0 if findings.all_needed_run(found) else 1)
 
 
 @app.command("dry-run")

@@ -4,25 +4,25 @@ Three functions compose the rooms. The Kaggle kernels and the command line call 
 """
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from siim_kernel import mounts
+from siim_kernel import clock, mounts
 from siim_kernel import runs as stored_runs
-from siim_kernel.competition import checking, submission, tables
+from siim_kernel.competition import checking, tables
 from siim_kernel.competition import folds as folding
-from siim_kernel.competition.lines import csv_text
 from siim_kernel.errors import ImageSetError, MountError, RecipeError, SubmissionError
-from siim_kernel.files import write_atomically
-from siim_kernel.labels import NONE, STUDY_CLASSES
+from siim_kernel.learning import drafts
 from siim_kernel.pixels import building, dicom, imagesets
 from siim_kernel.recipes import main as own_recipes
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded: its banners are no messages of ours
 NOT_READ_LIMIT = 0.2  # share of the sample's images above which a submission is not to be trusted
+NAMED = 20  # films not read that are named one by one
 
 
 def cores():
@@ -30,7 +30,7 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def build_images(source, out, pixels, form="npy", split="both", workers=None, backend="loky", progress=None):
+def build_images(source, out, pixels, form="npy", split="both", workers=None, backend="local", progress=None):
     """Builds image sets of a competition's films; returns `pixels.building.Built`.
 
     source  the competition folder; only the split asked for is read, and no CSV is needed
@@ -48,16 +48,31 @@ def build_images(source, out, pixels, form="npy", split="both", workers=None, ba
     return building.build(films, out, pixels, form=form, workers=workers or cores(), backend=backend, progress=progress)
 
 
-def train(recipe, images, competition, out, folds=None, n_folds=None, fold=None, patients=None, imagenet=None, say=print):
-    """Trains one fold or all folds of a recipe; returns the stored runs, one a fold, in `out/fold-K`.
+def train(
+    recipe,
+    images,
+    competition,
+    out,
+    folds=None,
+    n_folds=None,
+    fold=None,
+    patients=None,
+    imagenet=None,
+    deadline=clock.UNLIMITED,
+    previous=(),
+    say=print,
+):
+    """Trains one fold or all folds of a recipe; returns the finished runs, one a fold, in `out/fold-K`.
 
     recipe     a `Recipe`
     images     folders of image sets; the one made by the recipe's pixel recipe is taken
     folds      CSV imageid,fold; without it folds are made as the recipe says (n_folds overrides its number)
     fold       the fold that validates; None trains all in turn
     patients   CSV of patients where the image set and the DICOM headers do not tell them
+    deadline   when to stop: the fold under way stays unfinished, which `say` tells, and the same call goes on with it
+    previous   folders in which earlier sessions may have left runs of this training, finished or not
     """
-    from siim_kernel.learning import training
+    from siim_kernel.learning import fitting, training
 
     chosen = _image_set(images, recipe.pixels)
     table = tables.read_training(competition, patients=patients, headers=False)
@@ -74,10 +89,15 @@ def train(recipe, images, competition, out, folds=None, n_folds=None, fold=None,
     there = sorted(made["fold"].unique())
     if fold is not None and fold not in there:
         raise RecipeError(f"there is no fold {fold}; there are {', '.join(map(str, there))}")
-    found = []
+    found, session = [], fitting.Session(deadline)
     for number in there if fold is None else [fold]:
         say(f"{recipe.name}: fold {number} of {len(there)}")
-        found.append(training.train_fold(recipe, material, made, int(number), stored_runs.fold_folder(out, number), imagenet, say))
+        run = training.train_fold(
+            recipe, material, made, int(number), stored_runs.fold_folder(out, number), imagenet, session, previous, say
+        )
+        if run is None:
+            break
+        found.append(run)
     return found
 
 
@@ -102,32 +122,59 @@ def preflight(paths):
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a prediction made: the submission, how many images it has, and (image_id, file, reason) of those not read."""
+    """What a prediction made.
+
+    submission  the file
+    images      how many the sample names
+    not_read    (image_id, file, reason) of those that have the training priors as their row
+    fewer       images that fewer networks, or fewer mirrors, looked at than the runs ask for, for lack of time
+    unnamed     films under test/ that the sample does not name
+    warnings    of the check
+    """
 
     submission: Path
     images: int
-    not_read: tuple[tuple[str, str, str], ...]
-    unnamed: tuple[str, ...]
-    warnings: tuple[str, ...]
+    not_read: tuple[tuple[str, str, str], ...] = ()
+    fewer: int = 0
+    unnamed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def trusted(self):
         """False where more than a fifth of the images could not be read."""
         return len(self.not_read) <= NOT_READ_LIMIT * self.images
 
+    def remarks(self):
+        """What an operator must know of it, in lines."""
+        lines = [f"not read: {image} ({file}): {reason}" for image, file, reason in self.not_read[:NAMED]]
+        more = len(self.not_read) - NAMED
+        lines += [f"not read: {more} more, see {drafts.NOT_READ}"] if more > 0 else []
+        if self.fewer:
+            lines.append(f"{self.fewer} images were looked at by fewer networks, or without their mirror: the time was short")
+        lines += self.warnings
+        if self.unnamed:
+            names = ", ".join(self.unnamed[:5]) + (", ..." if len(self.unnamed) > 5 else "")
+            lines.append(f"{len(self.unnamed)} films under test/ are not in the sample: {names}")
+        if not self.trusted:
+            lines.append(
+                f"more than a fifth of the images could not be read ({len(self.not_read)} of {self.images}): do not trust this submission"
+            )
+        return lines
 
-def predict(competition, runs, out, sample=None, workers=None, progress=None):
+
+def predict(competition, runs, out, sample=None, workers=None, progress=None, deadline=clock.UNLIMITED):
     """Predicts the test films of a competition and writes a submission that has been checked; returns `Predicted`.
 
-    runs    folders of runs; their mean is predicted
-    out     the submission; `not_read.csv` (image_id, file, reason) is written beside it
-    sample  the sample submission that gives header and ids, by default the competition's
+    runs      folders of runs; their mean is predicted
+    out       the submission; `not_read.csv` (image_id, file, reason) is written beside it
+    sample    the sample submission that gives header and ids, by default the competition's
+    deadline  when it must be finished: what the time does not allow is left out, see `learning.plan`
 
-    An image that cannot be read, or has no file, gets the training priors as its row, is counted and listed, and a legal
-    file is always written. Missing runs, samples or test folders stop, and so does a submission that fails its own check.
+    A legal file is always there: it is written with the training priors in every row before a film is read, then now and
+    then, and at the end. An image that cannot be read, that has no file, or that the time did not reach keeps the priors, is
+    counted and listed. Missing runs, samples or test folders stop before that, and a submission that fails its own check
+    stops after it.
     """
-    from siim_kernel.learning import prediction, priors
-
     competition, out = Path(competition), Path(out)
     sample = Path(sample or competition / tables.SAMPLE)
     stored = stored_runs.load_all(runs)
@@ -135,39 +182,24 @@ def predict(competition, runs, out, sample=None, workers=None, progress=None):
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MountError(f"{out.parent} cannot be made: {error.strerror}; name another place for the submission") from None
-    study_ids, image_ids = submission.bare_ids(submission.read_sample(sample)[1])
-    films = tables.films(competition, "test", strict=False)
-    asked = films[films["image"].isin(image_ids)]
-    predictions = prediction.predict_films(zip(asked["image"], asked["path"], strict=True), stored, workers or cores(), progress)
-    read = predictions.images.set_index("image")
-    paths = asked.set_index("image")["path"]
-    not_read = [(image, str(Path(path).relative_to(competition)), reason) for image, path, reason in predictions.not_read]
-    not_read += [(image, "", "the sample names it, test/ has no file of it") for image in image_ids if image not in paths.index]
-    prior = pd.DataFrame([run.priors for run in stored]).mean()
-    studies = _studies(study_ids, predictions.images, asked.set_index("image")["study"], prior)
-    images = read.reindex(image_ids)
-    unread = images[NONE].isna()
-    images.loc[unread, NONE] = prior[NONE]
-    for image in images.index[unread & images.index.isin(paths.index)]:
-        images.loc[image, ["rows", "columns"]] = tables.film_size(paths[image])
-    images["boxes"] = priors.boxes_of_films(stored[0].prior_boxes, images)
-    submission.write(out, sample, studies, images)
-    write_atomically(out.with_name("not_read.csv"), csv_text([("image_id", "file", "reason"), *not_read]))
-    sizes = {image: (row.rows, row.columns) for image, row in images[images["rows"].notna()].iterrows()}
+    draft = drafts.Draft(out, sample, competition, tables.films(competition, "test", strict=False), stored)
+    began = time.monotonic()
+    draft.write_first()
+    checking.check(out, sample)
+    # The last writing takes as long as this one did, or longer: it writes boxes too. Leaving a film that hangs takes a moment.
+    end = clock.Deadline(deadline.at - 3 - 5 * (time.monotonic() - began))
+
+    from siim_kernel.learning import prediction  # loads TensorFlow: after the first legal file
+
+    predictions = prediction.predict_films(
+        draft.films["path"].items(), stored, workers or cores(), progress, end, lambda found: draft.write(found.images, found.not_read)
+    )
+    sizes, not_read = draft.write(predictions.images, predictions.not_read, end)
     report = checking.check(out, sample, sizes)
     if not report.ok:
         lines = "\n".join(map(str, report.faults[:10]))
         raise SubmissionError(f"the submission {out} was written and fails its own check ({len(report.faults)} faults):\n{lines}")
-    unnamed = tuple(films["image"][~films["image"].isin(image_ids)])
-    return Predicted(out, len(images), tuple(not_read), unnamed, tuple(map(str, report.warnings)))
-
-
-def _studies(ids, images, study_of, prior):
-    """Study probabilities in the order of `ids`; a study of which no image was read has the priors."""
-    from siim_kernel.learning import prediction
-
-    means = prediction.study_means(images, study_of).reindex(ids)
-    return means.fillna({name: prior[name] for name in STUDY_CLASSES})
+    return Predicted(out, len(draft.image_ids), not_read, predictions.fewer, draft.unnamed, tuple(map(str, report.warnings)))
 
 
 def images_on_kaggle(root, working, competition, recipes, split):
@@ -180,32 +212,34 @@ def images_on_kaggle(root, working, competition, recipes, split):
         print(f"WARNING: not read: {image} ({file}): {reason}")
 
 
-def train_on_kaggle(root, working, competition, images, imagenet, recipe, fold):
-    """The training kernel: one fold, or all, of a recipe into `working/runs`."""
+def train_on_kaggle(root, working, competition, images, imagenet, recipe, fold, max_hours=None):
+    """The training kernel: one fold, or all, of a recipe into `working/runs`, within `max_hours`.
+
+    What an earlier session left goes on: its output is looked for in every mounted source that holds runs.
+    """
+    deadline = clock.after(max_hours)
     wanted = own_recipes.by_name(recipe)
     slugs = [competition, *images, *([imagenet] if wanted.weights else [])]
     mounted = mounts.find_all(slugs, root)
     sets = [_output_or_dataset(mounted[slug], "images") for slug in images]
     weights = _only_file(mounted[imagenet], "*.h5") if wanted.weights else None
-    for run in train(wanted, sets, mounted[competition], Path(working) / "runs", fold=fold, imagenet=weights):
+    others = [place for source in mounts.sources(root) if (place := Path(root) / source) not in mounted.values()]
+    previous = [folder for source in others for folder in stored_runs.fold_folders(_output_or_dataset(source, "runs"))]
+    out = Path(working) / "runs"
+    for run in train(wanted, sets, mounted[competition], out, fold=fold, imagenet=weights, deadline=deadline, previous=previous):
         print(f"trained {run.folder}")
 
 
-def predict_on_kaggle(root, working, competition, runs):
-    """The inference kernel: `working/submission.csv` out of the mounted competition and runs, checked."""
+def predict_on_kaggle(root, working, competition, runs, max_hours=None):
+    """The inference kernel: `working/submission.csv` out of the mounted competition and runs, checked, in `max_hours` from now."""
+    deadline = clock.after(max_hours)
     mounted = mounts.find_all([competition, *runs], root)
     folders = [_output_or_dataset(mounted[slug], "runs") for slug in runs]
     for line in preflight(tables.films(mounted[competition], "test", strict=False)["path"]):
         print(line)
-    predicted = predict(mounted[competition], folders, Path(working) / "submission.csv")
-    for image, file, reason in predicted.not_read:
-        print(f"WARNING: not read: {image} ({file}): {reason}")
-    for warning in predicted.warnings:
-        print(f"WARNING: {warning}")
-    if predicted.unnamed:
-        print(f"WARNING: {len(predicted.unnamed)} films under test/ are not in the sample, the first is {predicted.unnamed[0]}")
-    if not predicted.trusted:
-        print(f"WARNING: more than a fifth of the images could not be read ({len(predicted.not_read)} of {predicted.images})")
+    predicted = predict(mounted[competition], folders, Path(working) / "submission.csv", deadline=deadline)
+    for remark in predicted.remarks():
+        print(f"WARNING: {remark}")
     print(f"submission.csv is valid: {predicted.images} images, {len(predicted.not_read)} not read")
 
 

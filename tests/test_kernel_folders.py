@@ -147,3 +147,10 @@ def test_the_notebook_is_that_of_its_script():
     folder = KERNELS["inference_kernel"]
     made = notebook.from_script((folder / "inference.py").read_text(encoding="utf-8"))
     assert (folder / "inference.ipynb").read_text(encoding="utf-8") == made, "run `make notebook`"
+
+
+def test_the_inference_kernel_is_finished_before_kaggles_limit():
+    hours = manifest.read_parameters(KERNELS["inference_kernel"])["MAX_HOURS"]
+    assert isinstance(hours, float)
+    assert 8 <= hours <= 8.75  # of 9, with room for the session's start and the installation
+    assert "max_hours=MAX_HOURS" in (KERNELS["inference_kernel"] / "inference.py").read_text(encoding="utf-8")

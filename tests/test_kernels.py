@@ -1,18 +1,26 @@
 """The whole story on a small made competition: images, runs, a submission, and what broken inputs cost."""
 
 import csv
+import errno
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from siim_kernel import kernels, runs
+from siim_kernel import cli, clock, files, kernels, runs
 from siim_kernel.competition import checking, submission, tables
 from siim_kernel.errors import ImageSetError, MountError, RecipeError, RunError, SubmissionError, TableError
 from siim_kernel.labels import NONE, STUDY_CLASSES
-from siim_kernel.pixels import imagesets
+from siim_kernel.learning import plan
+from siim_kernel.pixels import imagesets, reading
 from siim_kernel.recipes import main as recipes
 from siim_kernel.recipes.recipe import PixelRecipe
 
@@ -23,6 +31,7 @@ TINY = replace(
     pixels=PixelRecipe(size=32),
     phases=(replace(recipes.SMALL.phases[0], epochs=1),),
     n_folds=2,
+    batch=4,
 )
 
 
@@ -269,14 +278,28 @@ def test_an_empty_test_folder_is_a_legal_file_that_is_not_trusted(competition, t
 
 @pytest.mark.parametrize(("unread", "trusted"), [(0, True), (2, True), (3, False), (10, False)])
 def test_more_than_a_fifth_unread_is_not_trusted(tmp_path, unread, trusted):
-    predicted = kernels.Predicted(tmp_path, 10, (("i", "f", "r"),) * unread, (), ())
+    predicted = kernels.Predicted(tmp_path, 10, (("i", "f", "r"),) * unread)
     assert predicted.trusted is trusted
+    assert any("more than a fifth" in remark for remark in predicted.remarks()) is not trusted
+
+
+def test_remarks_name_some_and_count_the_rest(tmp_path):
+    not_read = tuple((f"i{number}", f"f{number}", "broken") for number in range(kernels.NAMED + 5))
+    unnamed = tuple(f"x{number}" for number in range(7))
+    predicted = kernels.Predicted(tmp_path, 1000, not_read, fewer=3, unnamed=unnamed, warnings=("ties",))
+    *named, more, fewer, warning, others = predicted.remarks()
+    assert named == [f"not read: i{number} (f{number}): broken" for number in range(kernels.NAMED)]
+    assert more == "not read: 5 more, see not_read.csv"
+    assert fewer.startswith("3 images were looked at by fewer networks")
+    assert warning == "ties"
+    assert others == "7 films under test/ are not in the sample: x0, x1, x2, x3, x4, ..."
+    assert kernels.Predicted(tmp_path, 10).remarks() == []
 
 
 def test_what_is_missing_stops_before_any_film_is_read(competition, trained, tmp_path, monkeypatch):
     from siim_kernel.learning import prediction
 
-    monkeypatch.setattr(prediction, "predict_films", lambda *_: pytest.fail("films were read"))
+    monkeypatch.setattr(prediction, "predict_films", lambda *_, **__: pytest.fail("films were read"))
     with pytest.raises(RunError, match="no finished run"):
         predict(competition, tmp_path / "nowhere", tmp_path)
     with pytest.raises(SubmissionError, match="nowhere.csv"):
@@ -293,6 +316,181 @@ def test_what_is_missing_stops_before_any_film_is_read(competition, trained, tmp
     with pytest.raises(MountError, match="test"):
         predict(competition, trained, tmp_path)
     assert not (tmp_path / "submission.csv").exists()
+
+
+def assert_all_priors(path, competition, trained):
+    """A legal submission in which every row has the priors."""
+    assert checking.check(path, competition / tables.SAMPLE).ok
+    priors = runs.load_all([trained])[0].priors
+    for row_id, groups in rows_of(path).items():
+        assert_priors(groups, priors, STUDY_CLASSES if row_id.endswith("_study") else [NONE])
+
+
+KILLED = """
+import sys, time
+from siim_kernel import kernels
+from siim_kernel.learning import prediction
+def wait(*_, **__):
+    print("now", flush=True)
+    time.sleep(600)
+if sys.argv[4] == "loading":
+    prediction.load_model = wait
+prediction.KEEP_EVERY = 0.0
+kernels.predict(sys.argv[1], [sys.argv[2]], sys.argv[3], workers=1, progress=wait)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["loading", "first batch"])
+def test_a_killed_prediction_leaves_a_legal_file_and_a_true_list(competition, trained, tmp_path, moment):
+    whole = rows_of(predict(competition, trained, tmp_path / "whole").submission)
+    out = tmp_path / "submission.csv"
+    arguments = [sys.executable, "-c", KILLED, competition, trained, out, moment]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    films = tables.films(competition, "test")["image"].tolist()
+    done = films[: TINY.batch] if moment == "first batch" else []
+    assert len(films) > len(done)
+    header, *lines = listed(tmp_path)
+    assert [(image, reason) for image, _, reason in lines] == [(image, plan.NOT_YET) for image in films[len(done) :]]
+    if not done:
+        assert_all_priors(out, competition, trained)
+    assert checking.check(out, competition / tables.SAMPLE).ok
+    rows = rows_of(out)
+    for image in done:
+        left, right = whole[f"{image}_image"], rows[f"{image}_image"]
+        np.testing.assert_allclose([group.confidence for group in left], [group.confidence for group in right], atol=1e-6)
+
+
+def test_a_deadline_that_has_passed_is_a_legal_file_of_priors(competition, trained, tmp_path):
+    out = tmp_path / "submission.csv"
+    predicted = kernels.predict(competition, [trained], out, workers=1, deadline=clock.after(0))
+    assert_all_priors(out, competition, trained)
+    films = tables.films(competition, "test")["image"].tolist()
+    assert [(image, reason) for image, _, reason in predicted.not_read] == [(image, plan.NO_TIME) for image in films]
+    assert listed(tmp_path)[1:] == [list(row) for row in predicted.not_read]
+    assert not predicted.trusted
+
+
+def test_the_command_takes_the_time_it_has_and_says_so(competition, trained, tmp_path):
+    out = tmp_path / "submission.csv"
+    said = CliRunner().invoke(cli.app, ["predict", str(competition), "--run", str(trained), "--out", str(out), "--max-hours", "0"])
+    assert said.exit_code == 1
+    assert "do not trust this submission" in said.output
+    assert_all_priors(out, competition, trained)
+    assert {reason for _, _, reason in listed(tmp_path)[1:]} == {plan.NO_TIME}
+
+
+class Deadly(str):
+    """A path that ends the process which receives it, as a decoder that crashes does."""
+
+    def __reduce__(self):
+        return os._exit, (11,)
+
+
+class Hanging(str):
+    """A path that holds up the process which receives it."""
+
+    def __reduce__(self):
+        return time.sleep, (600,)
+
+
+@pytest.mark.slow
+def test_a_crash_and_a_hang_cost_their_rows_and_no_other(competition, trained, tmp_path, monkeypatch):
+    whole = rows_of(predict(competition, trained, tmp_path / "whole").submission)
+    films = tables.films(competition, "test", strict=False)
+    crashes, hangs = films["image"][1], films["image"][4]
+    kinds = {crashes: Deadly, hangs: Hanging}
+    films["path"] = [kinds.get(image, str)(path) for image, path in zip(films["image"], films["path"], strict=True)]
+    monkeypatch.setattr(tables, "films", lambda *_, **__: films)
+    stream = reading.stream
+    monkeypatch.setattr(reading, "stream", lambda *given: stream(*given, seconds=3))
+    out = tmp_path / "submission.csv"
+    said = CliRunner().invoke(cli.app, ["predict", str(competition), "--run", str(trained), "--out", str(out), "--workers", "2"])
+    assert said.exit_code == 0, said.output
+    monkeypatch.undo()
+    (_, crashed, hung) = listed(tmp_path)
+    assert (crashed[0], hung[0]) == (crashes, hangs)
+    assert "its decoder crashed" in crashed[2]
+    assert "longer than 3 seconds" in hung[2]
+    assert checking.check(out, competition / tables.SAMPLE, tables.film_sizes(competition, "test")[0]).ok
+    rows, studies = rows_of(out), set(films["study"][films["image"].isin(kinds)])
+    priors = runs.load_all([trained])[0].priors
+    for image in kinds:
+        assert_priors(rows[f"{image}_image"], priors, [NONE])
+    untouched = set(rows) - {f"{study}_study" for study in studies} - {f"{image}_image" for image in kinds}
+    for row_id in untouched:
+        left, right = whole[row_id], rows[row_id]
+        np.testing.assert_allclose([group.confidence for group in left], [group.confidence for group in right], atol=1e-6)
+
+
+def full_disk(monkeypatch, after):
+    """From the `after`-th submission on the disk is full, when half of the file is written."""
+    count, real = [0], open
+
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def write(self, content):
+            self.file.write(content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def opened(path, *arguments, **more):
+        file = real(path, *arguments, **more)
+        if not str(path).endswith("submission.csv.part"):
+            return file
+        count[0] += 1
+        return Full(file) if count[0] >= after else file
+
+    monkeypatch.setattr(files, "open", opened, raising=False)
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_a_full_disk_is_named_and_leaves_no_half_of_a_file(competition, trained, tmp_path, monkeypatch, after):
+    full_disk(monkeypatch, after)
+    with pytest.raises(SubmissionError, match="submission.csv cannot be written: No space left on device; make room in") as caught:
+        predict(competition, trained, tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert not list(tmp_path.glob("*.part"))
+    assert (tmp_path / "submission.csv").exists() is (after == 2)
+    if after == 2:
+        assert_all_priors(tmp_path / "submission.csv", competition, trained)
+    reasons = {reason for _, _, reason in listed(tmp_path)[1:]}
+    assert reasons == {plan.NOT_YET}  # no row of the file that is there was predicted
+
+
+def test_weights_that_do_not_fit_stop_and_leave_the_priors(competition, trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained / "fold-0", folder)
+    (folder / runs.WEIGHTS).write_bytes(b"no weights")
+    with pytest.raises(RunError, match="has changed: SHA-256"):
+        predict(competition, folder, tmp_path)
+    assert not (tmp_path / "submission.csv").exists()
+    run = runs.load(trained / "fold-0")
+    facts = {name: run.record[name] for name in ("priors", "prior_boxes")}
+    runs.save(folder, run.recipe, 0, facts)
+    with pytest.raises(RunError, match="do not fit its recipe tiny"):
+        predict(competition, folder, tmp_path)
+    assert_all_priors(tmp_path / "submission.csv", competition, trained)
+
+
+def test_a_run_of_another_format_stops(competition, trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained / "fold-0", folder)
+    text = (folder / runs.RECORD).read_text()
+    assert f'"format": {runs.FORMAT}' in text
+    (folder / runs.RECORD).write_text(text.replace(f'"format": {runs.FORMAT}', '"format": 99', 1))
+    with pytest.raises(RunError, match="has format 99, this version reads"):
+        predict(competition, folder, tmp_path)
 
 
 def test_preflight_names_syntaxes_and_decoders(competition):
@@ -329,7 +527,7 @@ def test_the_kernels_on_both_layouts_of_kaggle(phantom, tmp_path, monkeypatch, c
     )
     mount(tmp_path / "two" / "runs", root / places["runs"])
     working = tmp_path / "three"
-    kernels.predict_on_kaggle(root, working, competition="covid", runs=("covid-runs",))
+    kernels.predict_on_kaggle(root, working, competition="covid", runs=("covid-runs",), max_hours=1)
     said = capsys.readouterr().out
     assert "submission.csv is valid" in said
     assert "WARNING" not in said
@@ -352,7 +550,7 @@ def test_the_inference_kernel_warns_and_goes_on(competition, trained, tmp_path, 
     assert "films without a readable header" in said
     assert "WARNING: not read: " in said
     assert "WARNING: more than a fifth of the images could not be read" in said
-    assert "WARNING: 1 films under test/ are not in the sample" in said
+    assert "WARNING: 1 films under test/ are not in the sample: " in said
     assert "submission.csv is valid" in said
 
 

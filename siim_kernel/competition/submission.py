@@ -187,10 +187,17 @@ def write(path, sample, studies, images):
         groups = [_group_text(NONE, none_score, UNIT_BOX)] + [_group_text(OPACITY, next(box_scores), box[1:]) for box in found]
         strings[image + IMAGE_SUFFIX] = " ".join(groups)
 
+    write_text(path, csv_text([header, *((row_id, strings[row_id]) for row_id in ids)]))
+
+
+def write_text(path, text):
+    """Writes a text file whole or not at all. Raises SubmissionError where it cannot be, as on a full disk; what stood there stays."""
+    path = Path(path)
     try:
-        write_atomically(Path(path), csv_text([header, *((row_id, strings[row_id]) for row_id in ids)]))
+        write_atomically(path, text)
     except OSError as error:
-        raise SubmissionError(f"{path} cannot be written: {error.strerror or error}") from None
+        reason = error.strerror or error
+        raise SubmissionError(f"{path} cannot be written: {reason}; make room in {path.parent} or name another place") from None
 
 
 def _rows_of(table, ids, columns, word):

@@ -1,44 +1,58 @@
 """Predictions: squares -> probabilities, for films of an image set and for a stream of DICOMs."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from time import monotonic
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from siim_kernel.clock import UNLIMITED
 from siim_kernel.errors import RunError
 from siim_kernel.labels import NONE, STUDY_CLASSES
-from siim_kernel.learning import networks
+from siim_kernel.learning import networks, plan
+from siim_kernel.learning.ahead import Ahead
 from siim_kernel.pixels import reading
 
 PREDICTED = (*STUDY_CLASSES, NONE)
+KEEP_EVERY = 300.0  # seconds between two calls of `keep`
+HANDLING = 0.5  # seconds before the deadline in which films that have come are still looked at
+LOADING = 0.25  # share of the time in which another network may be begun to load
 
 
 @dataclass(frozen=True)
 class Predictions:
     """What the networks say.
 
-    images    DataFrame, one row per film that was read: image, the four study classes and none (0..1), rows, columns
-    not_read  (image, path, reason) of the films that were not
+    images    DataFrame, one row per film that was predicted: image, the four study classes and none (0..1), rows, columns
+    not_read  (image, path, reason) of the films that were not: unreadable ones in their order, then those out of time
+    fewer     films that fewer networks, or fewer mirrors, looked at than the runs ask for, for lack of time
     """
 
     images: pd.DataFrame
     not_read: tuple[tuple[str, str, str], ...]
+    fewer: int = 0
+
+
+def look(model, squares, mirrored):
+    """Probabilities of a batch of squares, or of their left-right mirrors: uint8 [B, S, S] -> float64 [B, 5], columns as `PREDICTED`.
+
+    A network without the `none` head says none = negative.
+    """
+    view = np.ascontiguousarray(squares[:, :, ::-1]) if mirrored else squares
+    outputs = model.predict_on_batch(view[..., np.newaxis])
+    study = np.asarray(outputs["study"], np.float64)
+    none = np.asarray(outputs["none"], np.float64) if "none" in outputs else study[:, :1]
+    return np.concatenate([study, none], axis=1)
 
 
 def predict_squares(model, squares, flip_average):
     """Probabilities of a batch of squares: uint8 [B, S, S] -> float64 [B, 5], columns as `PREDICTED`.
 
-    flip_average  mean over each square and its left-right mirror. A network without the `none` head says none = negative.
+    flip_average  mean over each square and its left-right mirror
     """
-    views = [squares, squares[:, :, ::-1]] if flip_average else [squares]
-    probabilities = []
-    for view in views:
-        outputs = model.predict_on_batch(np.ascontiguousarray(view)[..., np.newaxis])
-        study = np.asarray(outputs["study"], np.float64)
-        none = np.asarray(outputs["none"], np.float64) if "none" in outputs else study[:, :1]
-        probabilities.append(np.concatenate([study, none], axis=1))
-    return np.mean(probabilities, axis=0)
+    return np.mean([look(model, squares, mirrored) for mirrored in ((False, True) if flip_average else (False,))], axis=0)
 
 
 def predict_set(model, images, rows, recipe):
@@ -60,53 +74,130 @@ def load_model(run):
     return model
 
 
-def predict_films(films, runs, workers=1, progress=None):
-    """`Predictions` for a stream of DICOMs: the mean over the runs (folds, recipes).
+class Copies:
+    """One network on several devices: each computes its share of a batch, at the same time."""
 
-    films     iterable of (image, path)
-    workers   processes that decode ahead while the networks run here; each film is decoded once for all runs
-    progress  called with the number of films done
+    def __init__(self, run, devices):
+        self._models = []
+        for device in devices:
+            with tf.device(device):
+                self._models.append((device, load_model(run)))
+        self._threads = ThreadPoolExecutor(len(devices))
+
+    def predict_on_batch(self, squares):
+        """As `keras.Model.predict_on_batch` with a dict of outputs: uint8 [B, S, S, 1] -> arrays [B, ...]."""
+        parts = [part for part in np.array_split(squares, len(self._models)) if len(part)]
+        outputs = list(self._threads.map(self._part, self._models, parts))
+        return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
+
+    @staticmethod
+    def _part(placed, squares):
+        device, model = placed
+        with tf.device(device):  # of this thread: without it TensorFlow takes the first device
+            return model.predict_on_batch(squares)
+
+
+def place_model(run):
+    """The network of a stored run where it computes: one copy, or one on each device where there are several."""
+    devices = [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
+    return Copies(run, devices) if len(devices) > 1 else load_model(run)
+
+
+def pixel_recipes(runs):
+    """The pixel recipes of some runs, each once: what a film is rendered to."""
+    return list(dict.fromkeys(run.recipe.pixels for run in runs))
+
+
+class Ensemble:
+    """The networks of some runs, and how they share the time that there is.
+
+    batch     films that are looked at together
+    deadline  loading may take a share (`LOADING`) of the time until then; networks for which it is too late are left out
     """
-    recipes = list(dict.fromkeys(run.recipe.pixels for run in runs))
-    models = [(load_model(run), run.recipe, recipes.index(run.recipe.pixels)) for run in runs]
-    batch = max(run.recipe.batch for run in runs)
-    rows, not_read, waiting = [], [], []
 
-    def flush():
-        if not waiting:
-            return
-        means = np.mean(
-            [
-                predict_squares(model, np.stack([read.squares[place] for read in waiting]), recipe.flip_average)
-                for model, recipe, place in models
-            ],
-            axis=0,
-        )
-        for read, mean in zip(waiting, means, strict=True):
-            rows.append((read.image, *mean, read.facts["rows"], read.facts["columns"]))
-        waiting.clear()
+    def __init__(self, runs, batch, deadline=UNLIMITED):
+        self.batch = batch
+        self.wanted = plan.views_of([run.recipe.flip_average for run in runs])
+        self._deadline = deadline
+        self._places = [pixel_recipes(runs).index(run.recipe.pixels) for run in runs]
+        self._models, began, left = [], monotonic(), deadline.left()
+        for run in runs:
+            if left > 0 and (not self._models or monotonic() - began < LOADING * left):
+                self._models.append(place_model(run))
+        self.pace = plan.Pace([view for view in self.wanted if view.network < len(self._models)])
 
-    for done, read in enumerate(reading.stream(films, recipes, workers), start=1):
-        if read.reason:
-            not_read.append((read.image, read.path, read.reason))
-        else:
-            waiting.append(read)
-        if len(waiting) == batch:
-            flush()
-        if progress:
-            progress(done)
-    flush()
-    images = pd.DataFrame(rows, columns=["image", *PREDICTED, "rows", "columns"])
-    return Predictions(images.astype(dict.fromkeys(PREDICTED, float)), tuple(not_read))  # floats even where no film was read
+    def look(self, reads, to_come):
+        """(float64 [N, 5], number of views) for N <= `batch` films that were read, or (None, 0) where no time is left for them.
+
+        The probabilities are the mean over the networks that looked. `to_come` films remain after these.
+        """
+        squares, looks = {}, {}
+        for view in self.pace.choose(len(reads), to_come, self._deadline.left()) if self._models else ():
+            if self._deadline.left() <= self.pace.guess(view) * self.batch:
+                continue
+            place = self._places[view.network]
+            if place not in squares:
+                squares[place] = self._stack([read.squares[place] for read in reads])
+            start = monotonic()
+            looks.setdefault(view.network, []).append(look(self._models[view.network], squares[place], view.mirrored)[: len(reads)])
+            self.pace.looked(view, monotonic() - start, self.batch)
+        if not looks:
+            return None, 0
+        return np.mean([np.mean(each, axis=0) for each in looks.values()], axis=0), sum(map(len, looks.values()))
+
+    def _stack(self, squares):
+        """uint8 [batch, S, S], black squares at the end: with one shape TensorFlow compiles each network once."""
+        stacked = np.zeros((self.batch, *squares[0].shape), np.uint8)
+        np.stack(squares, out=stacked[: len(squares)])
+        return stacked
 
 
-def study_means(images, studies):
-    """Study probabilities as the mean over a study's images: DataFrame indexed by study, columns the four classes.
+def predict_films(films, runs, workers=1, progress=None, deadline=UNLIMITED, keep=None):
+    """`Predictions` for DICOMs: the mean over the runs (folds, recipes), of each run over the film and its mirror if it wants that.
 
-    images   DataFrame with image and the four classes
-    studies  Series of study ids by image id
+    films     (image, path) of each
+    workers   processes that decode ahead while the networks compute here; each film is decoded once for all runs
+    progress  called with the number of films done, after each batch
+    deadline  when this must have returned. What the time allows is planned anew for each batch (`plan`): films have fewer
+              views when otherwise not all could be predicted; those never reached are not read, with the reason `plan.NO_TIME`
+    keep      called now and then with what is predicted so far, the films to come being `plan.NOT_YET`
+
+    A film's scores are the mean of what looked at it, so films seen by fewer networks stand on the same scale.
     """
-    return images.assign(study=images["image"].map(studies)).groupby("study")[list(STUDY_CLASSES)].mean()
+    films, recipes, batch = list(films), pixel_recipes(runs), max(run.recipe.batch for run in runs)
+    rows, not_read, fewer, done, kept = [], [], 0, 0, monotonic()
+
+    def so_far(reason):
+        images = pd.DataFrame(rows, columns=["image", *PREDICTED, "rows", "columns"])
+        images = images.astype(dict.fromkeys(PREDICTED, float))  # floats even where no film was read
+        return Predictions(images, (*not_read, *((image, path, reason) for image, path in films[done:])), fewer)
+
+    if not films or deadline.left() <= 0:  # no workers for nothing
+        return so_far(plan.NO_TIME)
+    with Ahead(reading.stream(films, recipes, workers), 2 * batch) as stream:
+        ensemble = Ensemble(runs, batch, deadline)  # while the first films are decoded
+        while done < len(films):
+            start = monotonic()
+            reads = stream.take(batch, deadline.left() - ensemble.pace.least * batch - HANDLING)
+            if not reads:
+                break
+            if done:  # at first the workers start
+                ensemble.pace.waited(monotonic() - start, len(reads))
+            done += len(reads)
+            good = [read for read in reads if not read.reason]
+            means, views = ensemble.look(good, len(films) - done) if good else ((), 0)
+            if means is None:
+                not_read += [(read.image, read.path, read.reason or plan.NO_TIME) for read in reads]
+                break
+            not_read += [(read.image, read.path, read.reason) for read in reads if read.reason]
+            rows += [(read.image, *mean, read.facts["rows"], read.facts["columns"]) for read, mean in zip(good, means, strict=True)]
+            fewer += len(good) * (views < len(ensemble.wanted))
+            if keep and monotonic() - kept > KEEP_EVERY:
+                keep(so_far(plan.NOT_YET))
+                kept = monotonic()
+            if progress:
+                progress(done)
+    return so_far(plan.NO_TIME)
 
 
 def devices():
