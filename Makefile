@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: dry-run test lint notebook bench lock clean
+.PHONY: dry-run test lint notebook bench evidence lock clean
 
 dry-run: $(READY)
 	$(BIN)/siim-kernel dry-run --out build/dry-run
@@ -23,7 +23,11 @@ notebook: $(READY)
 	$(BIN)/python -m siim_kernel.delivery.notebook inference_kernel/inference.py
 
 bench: $(READY)
-	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python -m benchmarks
+
+# What takes too long for every test run: half an hour of damaged films.
+evidence: $(READY)
+	$(BIN)/python -m tests.fuzzing --minutes 30 --seed $$(date +%s) --workers 2 --keep build/fuzzing
 
 # The lock again after a change of dependencies; needs uv.
 lock:
