@@ -236,7 +236,7 @@ def train(
 ):
     """Train a recipe on an image set.
 
-    Stopped or killed, the same command goes on where it was, to the same result. Once an epoch is done the clock may stop it.
+    Stopped or killed, the same command goes on where it was, to the same result. Every session finishes at least one epoch.
     """
     from siim_kernel import clock, kernels
     from siim_kernel.recipes import main as recipes
