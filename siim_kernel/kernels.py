@@ -11,23 +11,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from siim_kernel import clock, mounts
+from siim_kernel import clock, machine, mounts
 from siim_kernel import runs as stored_runs
 from siim_kernel.competition import checking, tables
 from siim_kernel.competition import folds as folding
 from siim_kernel.errors import ImageSetError, MountError, RecipeError, SubmissionError
 from siim_kernel.learning import drafts
 from siim_kernel.pixels import building, dicom, imagesets
+from siim_kernel.pixels.workers import Lost, in_order
 from siim_kernel.recipes import main as own_recipes
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded: its banners are no messages of ours
 NOT_READ_LIMIT = 0.2  # share of the sample's images above which a submission is not to be trusted
+PREFLIGHT_HOURS = 1  # a time limit shorter than this is not spent on reading all headers first
 NAMED = 20  # films not read that are named one by one
 
 
 def cores():
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processes that can compute at full speed here: the cores of this process, and no more than its container's quota."""
+    return machine.cores().workers
 
 
 def build_images(source, out, pixels, form="npy", split="both", workers=None, backend="local", progress=None):
@@ -113,9 +115,14 @@ def _image_set(folders, pixels):
     raise ImageSetError("\n".join(faults) or "no image set was given")
 
 
-def preflight(paths):
-    """Lines that say which transfer syntaxes films have and which decoders there are for each, before work starts."""
-    found = dicom.preflight(paths)
+def preflight(paths, workers=1):
+    """Lines that say which transfer syntaxes films have and which decoders there are for each, before work starts.
+
+    Headers are read by a worker, each within seconds: one at which reading crashes or hangs is counted as unreadable.
+    """
+    paths = list(paths)
+    answers = in_order(dicom.stated_syntax, paths, workers, seconds=drafts.HEADER_SECONDS)
+    found = dicom.preflight(paths, [("", answer.reason) if isinstance(answer, Lost) else answer for _, answer in answers])
     lines = [f"{syntax.count} films {syntax.name}: {', '.join(syntax.decoders) or 'NO DECODER'}" for syntax in found.syntaxes]
     return lines + ([f"{len(found.unreadable)} films without a readable header"] if found.unreadable else [])
 
@@ -162,13 +169,14 @@ class Predicted:
         return lines
 
 
-def predict(competition, runs, out, sample=None, workers=None, progress=None, deadline=clock.UNLIMITED):
+def predict(competition, runs, out, sample=None, workers=None, progress=None, deadline=clock.UNLIMITED, say=None):
     """Predicts the test films of a competition and writes a submission that has been checked; returns `Predicted`.
 
     runs      folders of runs; their mean is predicted
     out       the submission; `not_read.csv` (image_id, file, reason) is written beside it
     sample    the sample submission that gives header and ids, by default the competition's
     deadline  when it must be finished: what the time does not allow is left out, see `learning.plan`
+    say       called with the lines of `preflight`, if given and where there is time enough for reading every header
 
     A legal file is always there: it is written with the training priors in every row before a film is read, then now and
     then, and at the end. An image that cannot be read, that has no file, or that the time did not reach keeps the priors, is
@@ -188,6 +196,10 @@ def predict(competition, runs, out, sample=None, workers=None, progress=None, de
     checking.check(out, sample)
     # The last writing takes as long as this one did, or longer: it writes boxes too. Leaving a film that hangs takes a moment.
     end = clock.Deadline(deadline.at - 3 - 5 * (time.monotonic() - began))
+
+    if say and deadline.left() > PREFLIGHT_HOURS * 3600:
+        for line in preflight(draft.films["path"], workers or cores()):
+            say(line)
 
     from siim_kernel.learning import prediction  # loads TensorFlow: after the first legal file
 
@@ -224,7 +236,10 @@ def train_on_kaggle(root, working, competition, images, imagenet, recipe, fold, 
     sets = [_output_or_dataset(mounted[slug], "images") for slug in images]
     weights = _only_file(mounted[imagenet], "*.h5") if wanted.weights else None
     others = [place for source in mounts.sources(root) if (place := Path(root) / source) not in mounted.values()]
-    previous = [folder for source in others for folder in stored_runs.fold_folders(_output_or_dataset(source, "runs"))]
+    previous = [folder for source in others for folder in stored_runs.search(source)]
+    print(
+        f"runs of earlier sessions: {', '.join(map(str, previous)) or 'none'} (looked for in {', '.join(map(str, others)) or 'no source'})"
+    )
     out = Path(working) / "runs"
     for run in train(wanted, sets, mounted[competition], out, fold=fold, imagenet=weights, deadline=deadline, previous=previous):
         print(f"trained {run.folder}")
@@ -235,9 +250,7 @@ def predict_on_kaggle(root, working, competition, runs, max_hours=None):
     deadline = clock.after(max_hours)
     mounted = mounts.find_all([competition, *runs], root)
     folders = [_output_or_dataset(mounted[slug], "runs") for slug in runs]
-    for line in preflight(tables.films(mounted[competition], "test", strict=False)["path"]):
-        print(line)
-    predicted = predict(mounted[competition], folders, Path(working) / "submission.csv", deadline=deadline)
+    predicted = predict(mounted[competition], folders, Path(working) / "submission.csv", deadline=deadline, say=print)
     for remark in predicted.remarks():
         print(f"WARNING: {remark}")
     print(f"submission.csv is valid: {predicted.images} images, {len(predicted.not_read)} not read")

@@ -20,6 +20,7 @@ from siim_kernel.recipes.recipe import Recipe, difference, from_dict, to_dict
 
 RECORD, WEIGHTS, FOLDS, OUT_OF_FOLD, HISTORY = "run.json", "model.weights.h5", "folds.csv", "out_of_fold.csv", "history.csv"
 FILES = (WEIGHTS, FOLDS, OUT_OF_FOLD, HISTORY)
+STATE = "state.npz"  # of a training that is not finished, in place of all of these; `learning.states` writes and reads it
 FORMAT = 1
 VERSIONED = (
     "siim-kernel",
@@ -66,6 +67,15 @@ def fold_folders(out):
     """The folders `fold-K` in the folder of a training, finished or not, in the order of K."""
     found = [path for path in Path(out).glob("fold-*") if path.is_dir() and re.fullmatch("fold-[0-9]+", path.name)]
     return sorted(found, key=lambda path: int(path.name.removeprefix("fold-")))
+
+
+def search(source):
+    """The folders of single runs, finished or not, in a data source: the source itself and those up to two levels below it.
+
+    So deep a kernel's output (`runs/fold-K`) and the datasets that people make of one have them.
+    """
+    places = [place for level in ("", "*/", "*/*/") for name in (RECORD, STATE) for place in Path(source).glob(level + name)]
+    return sorted({place.parent for place in places})
 
 
 def save(folder, recipe, fold, facts):

@@ -12,10 +12,10 @@ import pytest
 from pydicom import uid
 from typer.testing import CliRunner
 
-from siim_kernel import cli
-from siim_kernel.doctor import films, findings, folder, machine, page, stages, tools
+from siim_kernel import cli, machine
+from siim_kernel.doctor import films, findings, folder, page, stages, tools
 from siim_kernel.doctor.findings import BUILDING, KAGGLE, LACKING, NOTE, OK, PREDICTION, READING, REHEARSAL, SOFTWARE, TRAINING, Finding
-from siim_kernel.doctor.machine import GIB, Card, Cores, Memory
+from siim_kernel.machine import GIB, Card, Cores, Memory
 from siim_kernel.pixels import decoders, dicom
 
 NO_GPU = {"tensorflow": "2.20.0", "keras": "3.13.2", "gpus": [], "mixed_precision": False}

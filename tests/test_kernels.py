@@ -23,6 +23,7 @@ from siim_kernel.learning import plan
 from siim_kernel.pixels import imagesets, reading
 from siim_kernel.recipes import main as recipes
 from siim_kernel.recipes.recipe import PixelRecipe
+from tests.pixels import faults
 
 TINY = replace(
     recipes.SMALL,
@@ -499,6 +500,28 @@ def test_preflight_names_syntaxes_and_decoders(competition):
     lines = kernels.preflight([*films["path"], str(competition / "broken.dcm")])
     assert lines[-1] == "1 films without a readable header"
     assert sum(int(line.split()[0]) for line in lines[:-1]) == len(films)
+
+
+@pytest.mark.parametrize("fault", [faults.crash, faults.hang])
+def test_preflight_survives_a_header_that_ends_or_holds_up_its_reader(competition, monkeypatch, fault):
+    monkeypatch.setattr(kernels.drafts, "HEADER_SECONDS", 2)
+    paths = list(tables.films(competition, "test")["path"])
+    lines = kernels.preflight([faults.FilmPath(paths[0], fault), *paths[1:]])
+    assert lines[-1] == "1 films without a readable header"
+    assert sum(int(line.split()[0]) for line in lines[:-1]) == len(paths) - 1
+
+
+def test_the_legal_file_stands_before_any_header_is_read(competition, trained, tmp_path, monkeypatch):
+    def stands(paths, workers):
+        assert checking.check(tmp_path / "submission.csv", competition / tables.SAMPLE).ok
+        return ["preflight"]
+
+    monkeypatch.setattr(kernels, "preflight", stands)
+    lines = []
+    kernels.predict(competition, [trained], tmp_path / "submission.csv", say=lines.append)
+    assert lines == ["preflight"]
+    kernels.predict(competition, [trained], tmp_path / "submission.csv", say=lines.append, deadline=clock.after(0.5))
+    assert lines == ["preflight"]  # half an hour is not spent on all headers
 
 
 LAYOUTS = {

@@ -48,13 +48,14 @@ def test_three_kernels_of_one_epoch_end_in_the_run_of_one_long_kernel(sources, t
     }
     first, lines = train(tmp_path / "first", sources, 0)
     assert any("unfinished after 1 epochs" in line for line in lines)
-    # As the output of another kernel in the newer layout, then as a dataset made of the output's runs folder.
+    assert any(line.startswith("runs of earlier sessions: none") for line in lines)
+    # As the output of another kernel in the newer layout, then as a dataset made of the one fold's folder.
     second, lines = train(tmp_path / "second", new_layout | {"notebooks/me/siim-kernel-train-a": first}, 0)
     assert any("siim-kernel-train-a/runs/fold-0: 1 epochs" in line for line in lines)
-    third, lines = train(tmp_path / "third", sources | {"my-unfinished-run": second / "runs"}, 0)
-    assert any("my-unfinished-run/fold-0: 2 epochs" in line for line in lines)
+    third, lines = train(tmp_path / "third", sources | {"my-unfinished-run": second / "runs/fold-0"}, 0)
+    assert any("my-unfinished-run: 2 epochs" in line for line in lines)
     for name in runs.FILES:
         assert (third / "runs/fold-0" / name).read_bytes() == (long / "runs/fold-0" / name).read_bytes(), name
     records = [json.loads((folder / "runs/fold-0" / runs.RECORD).read_text()) for folder in (long, third)]
-    assert [record["training"]["sessions"] for record in records] == [1, 3]
+    assert [len(record["training"]["sessions"]) for record in records] == [1, 3]
     assert records[0]["files"] == records[1]["files"]

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from siim_kernel.doctor import machine, stages
+from siim_kernel import machine
+from siim_kernel.doctor import stages
 from siim_kernel.doctor.films import short_name
 from siim_kernel.doctor.findings import BUILDING, COMPETITION, LACKING, NOTE, OK, PREDICTION, READING, TRAINING, Finding
 from siim_kernel.errors import SiimKernelError

@@ -3,7 +3,8 @@
 import errno
 from concurrent.futures import ThreadPoolExecutor
 
-from siim_kernel.doctor import films, folder, machine, stages, tools
+from siim_kernel import machine
+from siim_kernel.doctor import films, folder, stages, tools
 from siim_kernel.doctor import findings as page
 from siim_kernel.doctor.findings import LACKING, OK, Finding
 

@@ -9,10 +9,9 @@ import tempfile
 from importlib import metadata, util
 from pathlib import Path
 
-from siim_kernel import mounts
-from siim_kernel.doctor import machine
+from siim_kernel import machine, mounts
 from siim_kernel.doctor.findings import BUILDING, LACKING, MOUNTS, NOTE, OK, PREDICTION, READING, SOFTWARE, TRAINING, WEIGHTS, Finding
-from siim_kernel.doctor.machine import GIB
+from siim_kernel.machine import GIB
 
 PYTHONS = (3, 11), (3, 13)
 # The generation of Kaggle's image that the lock follows: the first numbers of each version.

@@ -5,7 +5,7 @@ import time
 
 import keras
 
-from siim_kernel import clock
+from siim_kernel import clock, runs
 from siim_kernel.errors import RunError
 from siim_kernel.learning import networks, pipeline, states
 
@@ -19,10 +19,11 @@ class OutOfTime(Exception):  # noqa: N818 - no error: the session ends here as p
 
 
 class Session:
-    """The time of one session, over all folds that are trained in it."""
+    """The time of one session, over all folds that are trained in it, and the longest that saving and validation took."""
 
     def __init__(self, deadline=clock.UNLIMITED):
         self.deadline, self.epochs = deadline, 0
+        self.saving = self.validation = 0.0
 
     def lasts(self, seconds):
         """Whether that many more seconds fit. The first epoch of a session always does, so that a chain of sessions ends."""
@@ -42,7 +43,12 @@ def fit(model, recipe, learn, check, places, session, state, save, say):
     could be kept.
     """
     progress = state.progress if state else states.Progress()
-    progress.sessions += 1
+    versions = runs.versions()
+    if progress.sessions and (
+        other := [f"{name} {was}" for name, was in progress.sessions[-1]["versions"].items() if versions.get(name) != was]
+    ):
+        say(f"warning: the last session had {', '.join(other)}: the result need not be that of an unbroken training")
+    progress.sessions.append({"epoch": progress.epoch, "versions": versions})
     kept = state.kept if state else []
     if state:
         _assign(model.variables, state.model)
@@ -65,7 +71,7 @@ def fit(model, recipe, learn, check, places, session, state, save, say):
             if progress.phase_epoch:
                 model.optimizer.build(model.trainable_variables)
                 _assign(model.optimizer.variables, state.optimizer)
-        epochs = Epochs(recipe, progress, kept, session, save, say)
+        epochs = Epochs(recipe, progress, kept, session, save, say, places.num_replicas_in_sync)
         last = progress.epoch - progress.phase_epoch + phase.epochs
         model.fit(
             pipeline.training_data(learn, recipe, progress.epoch, last),
@@ -117,11 +123,13 @@ def _assign(variables, arrays):
 class Epochs(keras.callbacks.Callback):
     """After each epoch: counters, the weights to keep, the state on the disk, a line; and whether to go on."""
 
-    def __init__(self, recipe, progress, kept, session, save, say):
+    def __init__(self, recipe, progress, kept, session, save, say, replicas=1):
         super().__init__()
-        self.recipe, self.progress, self.kept = recipe, progress, kept
+        self.recipe, self.progress, self.kept, self.replicas = recipe, progress, kept, replicas
         self.session, self.save, self.say = session, save, say
         self.validation = 0.0
+        for each in progress.timings:
+            self._took(each)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts only an epoch that fits."""
@@ -133,6 +141,11 @@ class Epochs(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """An epoch of a new phase may be slower than any before."""
+        if not self.session.lasts(self._reserve()):
+            raise OutOfTime
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Nor is it known how long the first validation takes."""
         if not self.session.lasts(self._reserve()):
             raise OutOfTime
 
@@ -156,6 +169,7 @@ class Epochs(keras.callbacks.Callback):
         arrays = [[variable.numpy() for variable in group] for group in (self.model.variables, self.model.optimizer.variables)]
         self.save(progress, *arrays, self.kept)
         progress.timings[-1]["saving"] = time.monotonic() - began
+        self._took(progress.timings[-1])
         self.session.epochs += 1
         self.say(
             f"phase {progress.phase + 1} ({phase.trainable}) epoch {progress.epoch}: loss {figures['loss']:.4f}, "
@@ -181,8 +195,14 @@ class Epochs(keras.callbacks.Callback):
         else:
             progress.waited += 1
 
+    def _took(self, timing):
+        self.session.saving = max(self.session.saving, timing["saving"])
+        self.session.validation = max(self.session.validation, timing["validation"])
+
     def _reserve(self):
-        """Seconds in which a state can be saved and, if this was the last epoch, the run be finished."""
-        saving, validation = (max((each[name] for each in self.progress.timings), default=0.0) for name in ("saving", "validation"))
-        views = 2 if self.recipe.flip_average else 1
-        return MARGIN * (2 * saving + views * validation) + SLACK
+        """Seconds in which a state can be saved and, if this was the last epoch, the run be finished.
+
+        Finishing predicts the validation films on one device and in float32, with their mirrors if the recipe has them.
+        """
+        slower = (2 if self.recipe.flip_average else 1) * (2 if self.recipe.mixed_precision else 1) * self.replicas
+        return MARGIN * (2 * self.session.saving + slower * self.session.validation) + SLACK

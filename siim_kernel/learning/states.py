@@ -9,6 +9,8 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +19,7 @@ import numpy as np
 from siim_kernel import runs
 from siim_kernel.errors import RecipeError, RunError
 from siim_kernel.recipes.recipe import Recipe, difference, from_dict, to_dict
-
-STATE = "state.npz"
+from siim_kernel.runs import STATE
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Progress:
     diverged     the last validation loss was not finite: nothing is learnt any more
     history      one dict an epoch, for `history.csv`
     timings      one dict an epoch: phase, seconds (of which validation), saving
-    sessions     how many sessions have worked on it
+    sessions     one dict a session that worked on it: the epoch after which it began, versions of the packages
     """
 
     phase: int = 0
@@ -44,7 +45,7 @@ class Progress:
     diverged: bool = False
     history: list = field(default_factory=list)
     timings: list = field(default_factory=list)
-    sessions: int = 0
+    sessions: list = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def write(folder, identity, progress, model, optimizer, kept):
     part = path.with_name(STATE + ".part")
     groups = {"model": model, "optimizer": optimizer, "kept": kept}
     arrays = {f"{name}{number}": array for name, group in groups.items() for number, array in enumerate(group)}
-    told = {"identity": identity, "progress": dataclasses.asdict(progress), "versions": runs.versions()}
+    told = {"identity": identity, "progress": dataclasses.asdict(progress)}
     told |= {"counts": {name: len(group) for name, group in groups.items()}}
     try:
         with open(part, "wb") as file:
@@ -88,7 +89,7 @@ def write(folder, identity, progress, model, optimizer, kept):
 
 
 def peek(folder):
-    """What the state in a folder tells of itself, without its arrays: identity, progress, versions, counts; None if there is none.
+    """What the state in a folder tells of itself, without its arrays: identity, progress, counts; None if there is none.
 
     Raises RunError where it is damaged.
     """
@@ -114,38 +115,24 @@ def read(folder, wanted):
     return State(Progress(**told["progress"]), **groups)
 
 
-class _opened:
+@contextmanager
+def _opened(path):
     """An npz file; what is wrong with it leaves as RunError."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __enter__(self):
-        try:
-            self.file = np.load(self.path, allow_pickle=False)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise self._damaged(error) from None
-        return self.file
-
-    def __exit__(self, kind, error, trace):
-        self.file.close()
-        if isinstance(error, OSError | ValueError | EOFError | KeyError | TypeError | zipfile.BadZipFile | zipfile.zlib.error):
-            raise self._damaged(error) from None
-
-    def _damaged(self, error):
-        return RunError(f"{self.path} is damaged: {error}; copy it again, or remove it to begin the training anew")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            yield stored
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"{path} is damaged: {error}; copy it again, or remove it to begin the training anew") from None
 
 
 def _told(stored):
     told = json.loads(str(stored["told"]))
     Progress(**told["progress"])
-    return {name: told[name] for name in ("identity", "progress", "versions", "counts")}
+    return {name: told[name] for name in ("identity", "progress", "counts")}
 
 
 def require(found, wanted, folder):
     """RunError that prints both sides where one `identity` is not the other."""
-    if found == wanted:
-        return
     try:
         lines = difference(from_dict(Recipe, found["recipe"]), from_dict(Recipe, wanted["recipe"]))
     except RecipeError as error:
@@ -153,7 +140,8 @@ def require(found, wanted, folder):
     for name in ("fold", "split"):
         if found[name] != wanted[name]:
             lines.append(f"{name}: stored {found[name]!r}, wanted {wanted[name]!r}")
-    raise RunError(f"{folder} holds another training: {'; '.join(lines)}; train into another folder, or give what it was begun with")
+    if lines:
+        raise RunError(f"{folder} holds another training: {'; '.join(lines)}; train into another folder, or give what it was begun with")
 
 
 def take_over(previous, out, wanted, say):
@@ -161,26 +149,46 @@ def take_over(previous, out, wanted, say):
 
     previous  folders of single runs, perhaps read-only
 
-    A run of another recipe or fold is passed over; one of this recipe and fold with other settings, films or folds is RunError,
-    since training anew would cost what was done there.
+    A run of another recipe or fold is passed over, and so is a state that cannot be read, with a warning; a run of this recipe
+    and fold with other settings, films or folds is RunError, since training anew would cost what was done there.
     """
     found = []
     for folder in map(Path, previous):
         finished = (folder / runs.RECORD).exists()
-        stored = _identity_of_run(folder) if finished else (peek(folder) or {}).get("identity")
-        if stored is None or (stored["recipe"].get("name"), stored["fold"]) != (wanted["recipe"]["name"], wanted["fold"]):
+        try:
+            stored = _told_by_record(folder / runs.RECORD) if finished else peek(folder)
+        except RunError as error:
+            say(f"warning: passed over: {error}")
             continue
-        require(stored, wanted, folder)
-        found.append((finished, 0 if finished else peek(folder)["progress"]["epoch"], folder))
+        identity = stored["identity"] if stored else None
+        if identity and (identity["recipe"]["name"], identity["fold"]) == (wanted["recipe"]["name"], wanted["fold"]):
+            require(identity, wanted, folder)
+            found.append((finished, stored["progress"]["epoch"], folder))
     if not found:
         return
     finished, epoch, folder = max(found, key=lambda each: each[:2])
     for name in (*runs.FILES, runs.RECORD) if finished else (STATE,):
-        shutil.copyfile(folder / name, out / (name + ".part"))
-        os.replace(out / (name + ".part"), out / name)
+        _copy(folder / name, out / name)
     say(f"going on from {folder}: {'finished' if finished else f'{epoch} epochs'}")
 
 
-def _identity_of_run(folder):
-    record = runs.load(folder).record
-    return {name: record[name] for name in ("recipe", "fold", "split")}
+def _told_by_record(path):
+    """As `peek`, of a finished run; its files are verified when it is loaded from where it goes."""
+    try:
+        record = json.loads(path.read_text())
+        identity = {name: record[name] for name in ("recipe", "fold", "split")}
+        return {"identity": identity, "progress": {"epoch": record["training"]["epochs"]}}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is no run's record of this version ({type(error).__name__}: {error})") from None
+
+
+def _copy(source, place):
+    part = place.with_name(place.name + ".part")
+    try:
+        shutil.copyfile(source, part)
+        os.replace(part, place)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RunError(
+            f"{source} cannot be copied to {place.parent}: {error.strerror or error}; make room and run the same again"
+        ) from None

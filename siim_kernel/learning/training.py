@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,9 @@ from siim_kernel.competition import folds as folding
 from siim_kernel.errors import ImageSetError, RunError, TableError
 from siim_kernel.learning import fitting, networks, pipeline, prediction, priors, states
 from siim_kernel.pixels import imagesets
+
+ROOM = 2**24  # bytes for a run's tables and for what a weights file has beside the weights
+STILL_THERE = "make room and run the same command again: its epochs are kept"
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, session=None, 
     split = _split(material, folds, fold)
     identity = states.identity(recipe, fold, split)
     out.mkdir(parents=True, exist_ok=True)
-    if not (out / runs.RECORD).exists() and not (out / states.STATE).exists():
+    if not (out / runs.RECORD).exists() and not (out / runs.STATE).exists():
         states.take_over(previous, out, identity, say)
     if (out / runs.RECORD).exists():
         return _finished(out, recipe, fold, split)
@@ -161,17 +165,25 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, session=None, 
 
 def _store(out, recipe, fold, model, out_of_fold, folds, history, facts):
     """Writes a finished run's files, its record last, and takes the state away. RunError where the disk does not take them."""
+    _require_room(out, model)
     try:
         model.save_weights(out / runs.WEIGHTS)
         out_of_fold.to_csv(out / runs.OUT_OF_FOLD, index=False, lineterminator="\n")
         folding.write_folds(folds, out / runs.FOLDS)
         pd.DataFrame(history).to_csv(out / runs.HISTORY, index=False, lineterminator="\n")
         runs.save(out, recipe, fold, facts)
-    except OSError as error:
-        raise RunError(
-            f"the run cannot be written to {out}: {error.strerror or error}; make room and run the same command again: its epochs are kept"
-        ) from None
-    (out / states.STATE).unlink()
+    except (OSError, RuntimeError) as error:  # h5py raises both
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"the run cannot be written to {out}: {reason}; {STILL_THERE}") from None
+    (out / runs.STATE).unlink()
+
+
+def _require_room(out, model):
+    """RunError where the disk is too small for the weights: h5py does not survive a full disk at every moment."""
+    needed = sum(weight.numpy().nbytes for weight in model.weights) + ROOM
+    free = shutil.disk_usage(out).free
+    if free < needed:
+        raise RunError(f"the disk of {out} has {free >> 20} MiB free, the run needs {needed >> 20}; {STILL_THERE}")
 
 
 def _split(material, folds, fold):
@@ -190,6 +202,7 @@ def _split(material, folds, fold):
 
 
 def _finished(out, recipe, fold, split):
+    (out / runs.STATE).unlink(missing_ok=True)  # a kill may have left it
     run = runs.load(out, recipe)
     if run.fold != fold:
         raise RunError(f"{out} is the finished run of fold {run.fold}, wanted is fold {fold}; train into another folder")

@@ -24,7 +24,7 @@ from siim_kernel.pixels import decoders
 from siim_kernel.pixels.header import numbers, read_layout, shown, text
 from siim_kernel.pixels.parsing import MAX_BYTES, parse
 
-__all__ = ["Film", "Preflight", "Syntax", "numbers", "preflight", "read_film", "read_header", "text"]
+__all__ = ["Film", "Preflight", "Syntax", "numbers", "preflight", "read_film", "read_header", "stated_syntax", "text"]
 
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 
@@ -106,16 +106,25 @@ def read_film(path):
     return Film(pixels, header, str(syntax), layout.photometric, size, crc32)
 
 
-def preflight(paths):
-    """Before work starts: the transfer syntaxes of the files and who decodes each, from the headers alone."""
+def stated_syntax(path):
+    """(UID of the transfer syntax, "") of a file by its header, or ("", reason) where it has none that can be read."""
+    try:
+        return str(_stated_syntax(read_header(path))), ""
+    except DicomError as error:
+        return "", str(error)
+
+
+def preflight(paths, stated=None):
+    """Before work starts: the transfer syntaxes of the files and who decodes each, from the headers alone.
+
+    stated  what `stated_syntax` says of each path, where it was asked elsewhere
+    """
     counts, unreadable = Counter(), []
-    for path in paths:
-        try:
-            header = read_header(path)
-        except DicomError as error:
-            unreadable.append((str(path), str(error)))
+    for path, (uid, reason) in zip(paths, map(stated_syntax, paths) if stated is None else stated, strict=True):
+        if reason:
+            unreadable.append((str(path), reason))
         else:
-            counts[str(_stated_syntax(header))] += 1
+            counts[uid] += 1
     syntaxes = (Syntax(uid, decoders.syntax_name(uid), count, decoders.available(uid)) for uid, count in counts.most_common())
     return Preflight(tuple(syntaxes), tuple(unreadable))
 

@@ -39,9 +39,9 @@ class ImageSet:
 
 
 def _set_files(folder):
-    """The names (Paths relative to `folder`) of a set's files in order: all but the sums and the scratch of its build."""
+    """The names (Paths relative to `folder`) of a set's files in order: all but the sums, whole or begun, and the scratch of its build."""
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return [name for name in names if name != Path(SUMS) and name.parts[0] != SCRATCH]
+    return [name for name in names if name.as_posix() not in (SUMS, SUMS + ".part") and name.parts[0] != SCRATCH]
 
 
 def write_sums(folder):

@@ -77,7 +77,12 @@ def _dask_client(workers):
         # Where Dask's configuration names a scheduler the options of a local cluster do not apply. Processes of one
         # thread: pydicom's warnings are kept quiet per process.
         local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
-        client, own = distributed.Client(**({} if dask.config.get("scheduler-address", None) else local)), True
+        scheduler = dask.config.get("scheduler-address", None)
+        try:
+            client, own = distributed.Client(**({} if scheduler else local)), True
+        except OSError as error:
+            where = f"the scheduler {scheduler} of Dask's configuration" if scheduler else "Dask processes here"
+            raise ImageSetError(f"no Dask cluster: {where} cannot be reached: {error}") from None
     try:
         yield client
     finally:

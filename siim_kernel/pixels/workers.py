@@ -128,7 +128,10 @@ class _Crew:
             context = get_context("spawn")
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs, *self.arguments), daemon=True)
-            process.start()
+            try:
+                process.start()
+            except OSError as error:
+                raise WorkerError(f"a process that reads films cannot be started: {error.strerror or error}; use fewer workers") from error
             theirs.close()  # so that the worker's death closes its end
             self.crew.append(_Worker(process, ours))
 

@@ -247,9 +247,12 @@ def _typed(kind, value):
 
 
 def difference(stored, wanted):
-    """Lines that name each field in which two dataclasses of one kind differ, `stored` first; empty if none."""
+    """Lines that name each field in which two dataclasses of one kind differ, `stored` first; empty if none.
+
+    What is said `about` a recipe decides nothing and is left out.
+    """
     left, right = _flat(to_dict(stored)), _flat(to_dict(wanted))
-    return [f"{name}: stored {value!r}, wanted {right[name]!r}" for name, value in left.items() if value != right[name]]
+    return [f"{name}: stored {value!r}, wanted {right[name]!r}" for name, value in left.items() if value != right[name] and name != "about"]
 
 
 def _flat(values, prefix=""):

@@ -31,6 +31,14 @@ def test_two_devices_train_as_one_does(tmp_path, case):
     np.testing.assert_allclose(left, right, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_two_devices_go_on_as_they_would_have(tmp_path):
+    unbroken = trained(tmp_path, 2, "resumed")
+    with np.load(tmp_path / "resumed-again.npz") as stored:
+        again = [stored[name] for name in stored.files]
+    assert all(np.array_equal(left, right) for left, right in zip(unbroken, again, strict=True))
+
+
 def test_several_machines_are_refused_with_what_to_do(monkeypatch):
     workers = {"worker": ["a:1", "b:1"]}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": workers, "task": {"type": "worker", "index": 0}}))

@@ -68,7 +68,7 @@ def test_a_session_an_epoch_gives_the_same_run(unbroken, begun):
         assert states.peek(begun / "run")["progress"]["epoch"] == sessions
     epochs = len(pd.read_csv(unbroken / "run" / runs.HISTORY))
     assert sessions == epochs - 1  # the session of the last epoch finishes the run
-    assert runs.load(begun / "run").record["training"]["sessions"] == epochs
+    assert [each["epoch"] for each in runs.load(begun / "run").record["training"]["sessions"]] == list(range(epochs))
     assert_same_run(begun, unbroken)
 
 
@@ -93,8 +93,29 @@ def test_processes_that_are_killed_and_stopped_by_the_clock_give_the_same_run(un
     assert_same_run(begun, unbroken)
 
 
-def start(folder, hours):
-    program = [sys.executable, "-m", "tests.learning.training_program", str(folder), hours]
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", training_program.MOMENTS)
+def test_a_kill_at_each_moment_of_writing_leaves_what_goes_on(unbroken, begun, before_the_end, moment):
+    shutil.copytree(before_the_end, begun / "run")
+    process = start(begun, "none", moment)
+    output = process.communicate(timeout=200)[0]
+    assert process.returncode == -signal.SIGKILL, output
+    training_program.session(begun, None, lambda line: None)
+    assert_same_run(begun, unbroken)
+
+
+@pytest.fixture(scope="module")
+def before_the_end(unbroken, tmp_path_factory):
+    """A run's folder with the state before its last epoch."""
+    folder = tmp_path_factory.mktemp("before")
+    shutil.copytree(unbroken / "set", folder / "set")
+    for _ in range(len(pd.read_csv(unbroken / "run" / runs.HISTORY)) - 1):
+        assert training_program.session(folder, 0, lambda line: None) is None
+    return folder / "run"
+
+
+def start(folder, hours, *moment):
+    program = [sys.executable, "-m", "tests.learning.training_program", str(folder), hours, *moment]
     return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -131,6 +152,27 @@ def test_a_finished_run_that_could_not_be_written_keeps_its_epochs(unbroken, beg
     assert training_program.session(begun, None, lines.append) is not None
     assert lines == [f"going on after {len(pd.read_csv(unbroken / 'run' / runs.HISTORY))} epochs"]
     assert_same_run(begun, unbroken)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("Can't decrement id ref count")])
+def test_weights_that_cannot_be_written_are_a_clear_error(begun, before_the_end, monkeypatch, error):
+    shutil.copytree(before_the_end, begun / "run")
+
+    def full(self, path):
+        raise error
+
+    monkeypatch.setattr(training.keras.Model, "save_weights", full)
+    with pytest.raises(RunError, match="cannot be written to .*make room .*its epochs are kept"):
+        training_program.session(begun, None, lambda line: None)
+    assert (begun / "run" / runs.STATE).exists()
+
+
+def test_a_disk_without_room_for_the_run_is_said_before_it_is_written(begun, before_the_end, monkeypatch):
+    shutil.copytree(before_the_end, begun / "run")
+    monkeypatch.setattr(training.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 100, 2**20))
+    with pytest.raises(RunError, match=r"has 1 MiB free, the run needs 1\d; make room"):
+        training_program.session(begun, None, lambda line: None)
+    assert not (begun / "run" / runs.WEIGHTS).exists()
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-100], lambda data: b"", lambda data: data[:5000] + b"\0" * 64 + data[5064:]])
@@ -196,6 +238,52 @@ def test_a_finished_earlier_run_is_taken_over_whole(unbroken, begun, tmp_path):
     run = training.train_fold(training_program.RECIPE, films, made.folds(films), 0, begun / "run", previous=folders, say=lines.append)
     assert lines == [f"going on from {unbroken / 'run'}: finished"]
     assert run.record == runs.load(unbroken / "run").record
+
+
+def test_what_no_one_can_read_is_passed_over_with_a_warning(begun, tmp_path):
+    run = after_one_epoch(begun)
+    for name, content in (("state", {runs.STATE: b"no zip"}), ("record", {runs.RECORD: b"{}"}), ("list", {runs.RECORD: b"[]"})):
+        (tmp_path / name).mkdir()
+        for file, data in content.items():
+            (tmp_path / name / file).write_bytes(data)
+    (tmp_path / "out").mkdir()
+    lines = []
+    folders = [tmp_path / "state", tmp_path / "record", tmp_path / "list", run]
+    states.take_over(folders, tmp_path / "out", states.peek(run)["identity"], lines.append)
+    assert [line.startswith("warning: passed over: ") for line in lines] == [True, True, True, False]
+    assert (tmp_path / "out" / runs.STATE).read_bytes() == (run / runs.STATE).read_bytes()
+
+
+def test_an_earlier_session_that_cannot_be_copied_is_a_clear_error(begun, tmp_path, monkeypatch):
+    run = after_one_epoch(begun)
+
+    def full(source, place):
+        place.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(states.shutil, "copyfile", full)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(RunError, match="cannot be copied to .*: No space left on device; make room"):
+        states.take_over([run], tmp_path / "out", states.peek(run)["identity"], lambda line: None)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_other_versions_of_packages_are_told_and_stored(begun, monkeypatch):
+    after_one_epoch(begun)
+    monkeypatch.setattr(runs, "versions", lambda: {"keras": "9.9"})
+    lines = []
+    training_program.session(begun, 0, lines.append)
+    found = next(line for line in lines if line.startswith("warning: the last session had "))
+    assert "keras 3." in found
+    sessions = states.peek(begun / "run")["progress"]["sessions"]
+    assert [each["epoch"] for each in sessions] == [0, 1]
+    assert sessions[1]["versions"] == {"keras": "9.9"}
+
+
+def test_what_is_said_about_a_recipe_decides_nothing(begun):
+    run = after_one_epoch(begun)
+    identity = states.peek(run)["identity"]
+    states.require(identity, identity | {"recipe": identity["recipe"] | {"about": "in other words"}}, run)
 
 
 def test_earlier_sessions_of_other_trainings_are_passed_over_or_refused(unbroken, tmp_path):

@@ -1,14 +1,17 @@
-"""One session of a training in a process of its own: `python -m tests.learning.training_program FOLDER HOURS`; HOURS may be none.
+"""One session of a training in a process of its own: `python -m tests.learning.training_program FOLDER HOURS [MOMENT]`.
 
-The image set is made in FOLDER/set by whoever comes first; the run stands in FOLDER/run.
+HOURS may be none. At a MOMENT (a key of `MOMENTS`) the process kills itself. The image set is made in FOLDER/set by whoever
+comes first; the run stands in FOLDER/run.
 """
 
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from siim_kernel import clock
-from siim_kernel.learning import fitting, training
+from siim_kernel import clock, runs
+from siim_kernel.learning import fitting, states, training
 from siim_kernel.pixels import imagesets
 from siim_kernel.recipes.recipe import Augmentation, Phase
 from tests.learning import made
@@ -38,6 +41,38 @@ def session(folder, hours, say=print):
     return training.train_fold(RECIPE, films, made.folds(films), 0, folder / "run", session=limited, say=say)
 
 
+def die(*_, **__):
+    """What the clock of Kaggle does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def half_a_state(file, **_):
+    """A kill while a state is written."""
+    file.write(b"half of it")
+    file.flush()
+    die()
+
+
+MOMENTS = {
+    "state half written": lambda: setattr(states.np, "savez", half_a_state),
+    "state not renamed": lambda: setattr(states.os, "replace", die),
+    "tables not written": lambda: setattr(training, "_out_of_fold", lambda *_: unstorable()),
+    "record not written": lambda: setattr(runs, "save", die),
+    "state not removed": lambda: setattr(Path, "unlink", die),
+}
+
+
+def unstorable():
+    """Predictions that cannot be stored: the weights are written, the rest is not."""
+
+    class Table:
+        to_csv = die
+
+    return Table()
+
+
 if __name__ == "__main__":
+    if len(sys.argv) > 3:
+        MOMENTS[sys.argv[3]]()
     given = None if sys.argv[2] == "none" else float(sys.argv[2])
     session(Path(sys.argv[1]), given, lambda line: print(line, flush=True))

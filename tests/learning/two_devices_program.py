@@ -1,6 +1,7 @@
 """A training on one or on two logical CPU devices: `python -m tests.learning.two_devices_program FOLDER DEVICES CASE`.
 
-The weights of the run go to FOLDER/CASE-DEVICES.npz.
+The weights of the run go to FOLDER/CASE-DEVICES.npz. The case "resumed" trains twice, and the second time an epoch a session;
+those weights go to FOLDER/resumed-again.npz.
 """
 
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from siim_kernel.learning import prediction, training
+from siim_kernel import clock
+from siim_kernel.learning import fitting, prediction, training
 from siim_kernel.recipes.recipe import Augmentation, Phase
 from tests.learning import made
 
@@ -25,6 +27,8 @@ def recipe(case):
         "frozen": replace(some, phases=(replace(sgd, trainable="head"),)),
         "cnn9": replace(some, network="cnn9", pixels=made.CNN9.pixels, phases=(sgd,)),
         "batch-norm": replace(some, phases=(sgd,)),
+        # Not the same on one device: each draws its own dropout.
+        "resumed": replace(some, dropout=0.3, phases=(Phase(epochs=3, trainable="all", optimizer="adam", learning_rate=1e-3),)),
     }[case]
 
 
@@ -38,6 +42,11 @@ def main(folder, devices, case):
     films = made.material(folder / f"{case}-{devices}", chosen.pixels, count=FILMS)
     run = training.train_fold(chosen, films, made.folds(films), 0, folder / f"{case}-{devices}-run")
     np.savez(folder / f"{case}-{devices}.npz", *prediction.load_model(run).get_weights())
+    if case == "resumed":
+        again = None
+        while again is None:
+            again = training.train_fold(chosen, films, made.folds(films), 0, folder / "again", session=fitting.Session(clock.after(0)))
+        np.savez(folder / "resumed-again.npz", *prediction.load_model(again).get_weights())
 
 
 if __name__ == "__main__":

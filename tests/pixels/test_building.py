@@ -325,3 +325,11 @@ def test_dask_without_a_cluster_makes_one_of_its_own(films, tmp_path):
 def test_an_unknown_backend_is_named(films, tmp_path):
     with pytest.raises(ImageSetError, match="local or dask, got 'spark'"):
         build(films, tmp_path, [SMALL], backend="spark")
+
+
+def test_a_dask_scheduler_that_cannot_be_reached_is_a_clear_error(films, tmp_path):
+    import dask
+
+    nowhere = dask.config.set({"scheduler-address": "tcp://127.0.0.1:9", "distributed.comm.timeouts.connect": "1s"})
+    with nowhere, pytest.raises(ImageSetError, match="the scheduler tcp://127.0.0.1:9 of Dask's configuration cannot be reached"):
+        build(films, tmp_path, [SMALL], backend="dask")

@@ -297,3 +297,10 @@ def test_published_copies_that_are_wrong(tmp_path):
     (folder / "meta.csv").write_text("")
     with pytest.raises(ImageSetError, match="cannot be read as a CSV"):
         imagesets.open_set(folder)
+
+
+def test_sums_that_were_begun_and_not_finished_are_no_file_of_the_set(tmp_path):
+    (tmp_path / "images.csv").write_text("image\n")
+    (tmp_path / "SHA256SUMS.part").write_text("a kill left this")
+    imagesets.write_sums(tmp_path)
+    assert (tmp_path / "SHA256SUMS").read_text().split()[1::2] == ["images.csv"]

@@ -163,6 +163,15 @@ def test_workers_that_never_start_end_in_an_error():
         list(in_order(Unloadable(), range(30), 2))
 
 
+def test_a_process_that_cannot_be_started_is_an_error_that_says_so(monkeypatch):
+    def refuse(process):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
+    with pytest.raises(WorkerError, match="cannot be started: Resource temporarily unavailable; use fewer workers"):
+        list(in_order(act, ["one"]))
+
+
 def test_items_that_cannot_be_sent_are_an_error_not_a_wait():
     with pytest.raises(Exception, match="pickle"):
         list(in_order(act, [("echo", lambda: None)], 1))
