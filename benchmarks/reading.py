@@ -19,6 +19,7 @@ from benchmarks.table import line
 from siim_kernel.pixels.dicom import read_film
 from siim_kernel.pixels.reading import read_squares
 from siim_kernel.pixels.stores import encode
+from siim_kernel.pixels.workers import keep_freed_memory
 from siim_kernel.recipes.recipe import PixelRecipe
 
 WANTED = {films.LOSSLESS: ">= 4.5", films.RAW: ">= 6.5"}
@@ -62,8 +63,14 @@ def decoder_alone(path):
         Path(path).read_bytes()
 
 
-def _begin(compressed):
+def _begin_peers():
     cv2.setNumThreads(1)
+
+
+def _begin_ours(compressed):
+    """As the package's workers begin; the floors are measured in them too."""
+    cv2.setNumThreads(1)
+    keep_freed_memory()
     for path in compressed:
         _frames[path] = get_frame(pydicom.dcmread(path).PixelData, 0, number_of_frames=1)
 
@@ -77,9 +84,11 @@ def bits_a_pixel(paths):
 def times(settings, paths, workers):
     """Seconds a film of each way, round by round, with `workers` processes; and the ways' names, both by syntax."""
     found = {}
+    context = get_context("spawn")
     with (
         TemporaryDirectory(dir=settings.folder) as folder,
-        ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(paths[films.LOSSLESS],)) as pool,
+        ProcessPoolExecutor(workers, context, initializer=_begin_peers) as theirs,
+        ProcessPoolExecutor(workers, context, initializer=_begin_ours, initargs=(paths[films.LOSSLESS],)) as pool,
     ):
         for syntax, of_syntax in paths.items():
             ways = {
@@ -91,7 +100,7 @@ def times(settings, paths, workers):
                 "reading": reading_alone,
                 "decoder": decoder_alone,
             }
-            calls = {name: partial(_all, pool, way, of_syntax) for name, way in ways.items()}
+            calls = {name: partial(_all, theirs if name.startswith("peers") else pool, way, of_syntax) for name, way in ways.items()}
             seconds = measure.take_turns(calls, settings.rounds)
             found[syntax] = {name: [each / len(of_syntax) for each in values] for name, values in seconds.items()}
     return found

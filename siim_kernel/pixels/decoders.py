@@ -234,7 +234,7 @@ def _fit_to_bits_stored(pixels, layout):
         return pixels
     signed = pixels.dtype.kind == "i"
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    if pixels.min() >= low and pixels.max() <= high:
+    if (not signed or pixels.min() >= low) and pixels.max() <= high:
         return pixels
     if bits <= layout.high_bit < width:
         pixels = pixels >> (layout.high_bit + 1 - bits)

@@ -22,7 +22,7 @@ from pydicom.encaps import generate_fragments, parse_basic_offsets
 from siim_kernel.errors import DicomError
 from siim_kernel.pixels import decoders
 from siim_kernel.pixels.header import numbers, read_layout, shown, text
-from siim_kernel.pixels.parsing import MAX_BYTES, parse
+from siim_kernel.pixels.parsing import MAX_BYTES, InMemory, parse
 
 __all__ = ["Film", "Preflight", "Syntax", "numbers", "preflight", "read_film", "read_header", "stated_syntax", "text"]
 
@@ -90,14 +90,13 @@ def read_film(path):
         data = file.read()
     if len(data) != size:
         raise DicomError(f"the file changed while it was read: {len(data)} of {size} bytes were read")
-    crc32 = zlib.crc32(data)
+    crc32 = _crc32(data)
     with _refusing("the header cannot be read"):
         bare = _lacks_prefix(data[:132])
-        header = parse(BytesIO(data), bare=bare)
+        header = parse(InMemory(data), bare=bare)
         if bare and ("Rows" not in header or "PixelData" not in header):
             raise DicomError("not a DICOM file")
         element = _pixel_element(header, data)
-        data = None  # `element` has a copy
         layout = read_layout(header, element)
         syntax = _transfer_syntax(header, element)
         del header["PixelData"]
@@ -144,6 +143,12 @@ def _refusing(what):
             raise DicomError(f"{what}: {decoders.one_line(error)}") from error
 
 
+def _crc32(data):
+    """CRC-32 of bytes as zlib has it; libdeflate yields the same nine times faster."""
+    codec = getattr(decoders.imagecodecs, "deflate_crc32", None)
+    return codec(data) if codec else zlib.crc32(data)
+
+
 def _checked_size(path):
     """Size in bytes of a regular file that may hold a film."""
     with _refusing("the file cannot be read"):
@@ -177,7 +182,7 @@ def _pixel_element(header, data):
         raise DicomError("floating point pixel data, not stored values of a film")
     if "PixelData" in header:
         element = header["PixelData"]
-        if not isinstance(element.value, bytes) or not element.value:
+        if not isinstance(element.value, bytes | memoryview) or not element.value:
             raise DicomError("the pixel data are empty")
         return element
     # pydicom leaves out an encapsulated element whose end is missing.

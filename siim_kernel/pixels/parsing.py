@@ -20,6 +20,8 @@ MAX_BYTES = 2**28
 # pydicom reads some three times an element, item or fragment. Films have a few hundred of them, and at most some 20,000
 # fragments; an object of pydicom's takes about a kilobyte, so that this is a bound on memory too.
 MAX_READS = 100_000
+# Bytes from which on a value is not copied: that of pixel data.
+LARGE = 2**20
 # Values that pydicom converts while it reads, the file meta information and Specific Character Set, have some 100 bytes.
 MAX_CONVERTED = 2**16
 _CHARACTER_SET = (b"\x08\x00\x05\x00", b"\x00\x08\x00\x05")
@@ -48,9 +50,23 @@ def parse(file, *, bare=False, stop_before_pixels=False):
         # pydicom may have taken the refusal for an end of the file, or wrapped it in an error of its own.
         if limited.refusal:
             raise DicomError(limited.refusal)
-    # pydicom has copied what it read: letting go of the file's bytes halves what a film keeps in memory.
-    header.buffer = None
+    header.buffer = None  # the data set holds what it needs of the file
     return header
+
+
+class InMemory(BytesIO):
+    """The bytes of a file that has been read: large values are looked at where they are, as memoryviews, not copied."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self._data = memoryview(data)
+
+    def look(self, size):
+        """As `read`, without a copy."""
+        at = self.tell()
+        value = self._data[at : at + size]
+        self.seek(at + len(value))
+        return value
 
 
 class _Limited:
@@ -75,6 +91,8 @@ class _Limited:
             self.refusal = f"{size} bytes of file meta information or character set"
         if self.refusal:
             raise DicomError(self.refusal)
+        if size >= LARGE and isinstance(self.file, InMemory):
+            return self.file.look(size)
         return self.file.read(size)
 
     def _stands_before_converted(self):

@@ -29,6 +29,7 @@ START_SECONDS = 300  # for a worker's imports
 STARTS = 3  # workers in a row that may fail to start
 TICK = 0.5  # seconds between two looks at the limits
 PR_SET_PDEATHSIG = 1  # prctl(2)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 
 
 @dataclass(frozen=True)
@@ -259,9 +260,21 @@ def _prepare(memory):
     with suppress(FileNotFoundError):  # where /proc is not mounted it is not known what is mapped: no limit then
         mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         _limit(resource.RLIMIT_AS, mapped + memory)
+    keep_freed_memory()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)  # what decoders say on damaged films; the reason of a film says what matters
+
+
+def keep_freed_memory():
+    """Lets this process keep what it frees: each film wants blocks of the same size, and new ones cost a tenth of the time.
+
+    The bounds at which glibc's malloc gives memory back (mallopt(3)) are lifted; where the C library is another one nothing changes.
+    """
+    with suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_THRESHOLD, 2**30)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _limit(kind, value):
