@@ -324,7 +324,7 @@ def score(
 def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe whole.")] = None):
     """List the recipes, or print one."""
     from siim_kernel.recipes import main as own
-    from siim_kernel.recipes.recipe import to_dict
+    from siim_kernel.recipes.storing import to_dict
 
     if name is not None:
         print(json.dumps(to_dict(own.by_name(name)), indent=1))

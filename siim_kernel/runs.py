@@ -16,7 +16,8 @@ from pathlib import Path
 from siim_kernel.errors import RecipeError, RunError
 from siim_kernel.files import sha256, write_atomically
 from siim_kernel.labels import NONE, STUDY_CLASSES
-from siim_kernel.recipes.recipe import Recipe, difference, from_dict, to_dict
+from siim_kernel.recipes.recipe import Recipe
+from siim_kernel.recipes.storing import difference, from_dict, to_dict
 
 RECORD, WEIGHTS, FOLDS, OUT_OF_FOLD, HISTORY = "run.json", "model.weights.h5", "folds.csv", "out_of_fold.csv", "history.csv"
 FILES = (WEIGHTS, FOLDS, OUT_OF_FOLD, HISTORY)

@@ -92,14 +92,20 @@ def fit(model, recipe, learn, check, places, session, state, save, say):
 
 
 def optimizer(phase):
-    """A phase's optimizer, new."""
+    """A phase's optimizer, new.
+
+    Keras 3 ignores the `decay` of older optimizers; the schedule of the same meaning is InverseTimeDecay step by step.
+    """
     extra = {"momentum": phase.momentum} if phase.optimizer in ("sgd", "rmsprop") else {}
+    rate = phase.learning_rate
+    if phase.decay:
+        rate = keras.optimizers.schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=phase.decay)
     return {
         "sgd": keras.optimizers.SGD,
         "adam": keras.optimizers.Adam,
         "nadam": keras.optimizers.Nadam,
         "rmsprop": keras.optimizers.RMSprop,
-    }[phase.optimizer](learning_rate=phase.learning_rate, **extra)
+    }[phase.optimizer](learning_rate=rate, **extra)
 
 
 def _over(progress, phase):

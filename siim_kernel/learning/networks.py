@@ -1,7 +1,7 @@
 """Networks: a backbone by the recipe's name, its scaling inside, and the recipe's heads.
 
-Every network takes uint8 [B, S, S, 1] in 0..255 and gives a dict: "study" float32 [B, 4] (softmax, in the order of
-`labels.STUDY_CLASSES`) and "none" float32 [B, 1] (sigmoid).
+Every network takes uint8 [B, S, S, 1] in 0..255 and gives a dict: "study" float32 [B, K] (softmax, in the order of the labels
+of the recipe's scheme) and "none" float32 [B, 1] (sigmoid).
 """
 
 import dataclasses
@@ -15,77 +15,8 @@ import tensorflow as tf
 from keras import layers
 
 from siim_kernel.errors import RecipeError
-from siim_kernel.labels import STUDY_CLASSES
-
-BACKBONE = "backbone"
-# Factor and offset on greys 0..255 that a backbone was made for.
-SCALES = {"xception": (1 / 127.5, -1.0), "narrow_xception": (1 / 127.5, -1.0), "cnn9": (1 / 255, 0.0)}
-UNIT = (1 / 255, 0.0)
-
-
-def xception(recipe):
-    """Xception (Chollet 2017, arXiv:1610.02357) without its top: [B, S, S, 3] -> [B, S/32, S/32, 2048]."""
-    size = recipe.pixels.size
-    if size < 71:
-        raise RecipeError(f"recipe {recipe.name}: xception needs at least 71 px, got {size}")
-    return keras.applications.Xception(weights=None, include_top=False, input_shape=(size, size, 3), name=BACKBONE)
-
-
-def narrow_xception(recipe):
-    """Xception's plan with all filters times `recipe.width` and `recipe.middle` middle blocks: [B, S, S, 3] -> [B, S/32, S/32, C]."""
-
-    def filters(full):
-        return max(8, round(full * recipe.width / 8) * 8)
-
-    def separable(x, full, name):
-        x = layers.SeparableConv2D(filters(full), 3, padding="same", use_bias=False, name=name)(x)
-        return layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
-
-    def down(x, first, second, name, relu_first=True):
-        shortcut = layers.Conv2D(filters(second), 1, strides=2, padding="same", use_bias=False, name=f"{name}_shortcut")(x)
-        shortcut = layers.BatchNormalization(momentum=0.9, name=f"{name}_shortcut_bn")(shortcut)
-        x = separable(layers.Activation("relu")(x) if relu_first else x, first, f"{name}_sepconv1")
-        x = separable(layers.Activation("relu")(x), second, f"{name}_sepconv2")
-        return layers.Add(name=f"{name}_add")([layers.MaxPooling2D(3, strides=2, padding="same")(x), shortcut])
-
-    size = recipe.pixels.size
-    inputs = layers.Input((size, size, 3))
-    x = inputs
-    for number, (full, stride) in enumerate(((32, 2), (64, 1)), start=1):
-        x = layers.Conv2D(filters(full), 3, strides=stride, padding="same", use_bias=False, name=f"block1_conv{number}")(x)
-        x = layers.BatchNormalization(momentum=0.9, name=f"block1_conv{number}_bn")(x)
-        x = layers.Activation("relu")(x)
-    for block, full in enumerate((128, 256, 728), start=2):
-        x = down(x, full, full, f"block{block}", relu_first=block > 2)
-    for block in range(5, 5 + recipe.middle):
-        shortcut = x
-        for number in (1, 2, 3):
-            x = separable(layers.Activation("relu")(x), 728, f"block{block}_sepconv{number}")
-        x = layers.Add(name=f"block{block}_add")([x, shortcut])
-    last = 5 + recipe.middle
-    x = down(x, 728, 1024, f"block{last}")
-    for number, full in ((1, 1536), (2, 2048)):
-        x = layers.Activation("relu")(separable(x, full, f"block{last + 1}_sepconv{number}"))
-    return keras.Model(inputs, x, name=BACKBONE)
-
-
-def cnn9(recipe):
-    """The thesis's own CNN (section 4.7.1) up to its second dense layer: [B, S, S, 3] -> [B, 64]; both drop out `recipe.dropout`."""
-    size = recipe.pixels.size
-    inputs = layers.Input((size, size, 3))
-    x = inputs
-    for number, (filters, kernel) in enumerate(((64, 7), (128, 3), (256, 3)), start=1):
-        x = layers.Conv2D(filters, kernel, padding="same", activation="relu", name=f"conv{number}")(x)
-        x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
-    x = layers.Flatten()(x)
-    for number, units in enumerate((128, 64), start=1):
-        x = layers.Dense(units, activation="relu", name=f"dense{number}")(x)
-        if recipe.dropout:
-            x = layers.Dropout(recipe.dropout, seed=recipe.seed + number, name=f"dropout{number}")(x)
-    return keras.Model(inputs, x, name=BACKBONE)
-
-
-BACKBONES = {"xception": xception, "narrow_xception": narrow_xception, "cnn9": cnn9}
+from siim_kernel.labels import SCHEMES
+from siim_kernel.learning.backbones import BACKBONE, BACKBONES, SCALES, UNIT
 
 
 def build(recipe, imagenet=None):
@@ -105,20 +36,38 @@ def build(recipe, imagenet=None):
     size = recipe.pixels.size
     factor, offset = UNIT if recipe.scaling == "unit" else SCALES[recipe.network]
     inputs = layers.Input((size, size, 1), dtype="uint8", name="image")
-    x = layers.Rescaling(factor, offset, name="scaling")(inputs)
-    x = layers.Concatenate(name="three_channels")([x, x, x])
-    x = backbone(x)
-    if len(x.shape) == 4:
-        x = layers.GlobalAveragePooling2D(name="pooling")(x)
-        if recipe.dropout:
-            x = layers.Dropout(recipe.dropout, seed=recipe.seed, name="dropout")(x)
+    x = layers.Concatenate(name="three_channels")([inputs, inputs, inputs])
+    x = backbone(layers.Rescaling(factor, offset, name="scaling")(x))
+    x = _top(x, recipe)
     heads = {
-        "study": layers.Dense(len(STUDY_CLASSES), activation="softmax", dtype="float32", name="study"),
+        "study": layers.Dense(len(SCHEMES[recipe.labels].labels), activation="softmax", dtype="float32", name="study"),
         "none": layers.Dense(1, activation="sigmoid", dtype="float32", name="none"),
     }
     model = keras.Model(inputs, {name: heads[name](x) for name in recipe.heads}, name=recipe.network)
     set_trainable(model, recipe, "all")
     return model
+
+
+def _top(x, recipe):
+    """The recipe's layers between backbone and heads. RecipeError where they do not yield one vector a film."""
+    kinds = {
+        "pooling": lambda: layers.GlobalAveragePooling2D(name="pooling"),
+        "batch_norm": lambda: layers.BatchNormalization(name="batch_norm"),
+        "relu": lambda: layers.Activation("relu", name="relu"),
+        "flatten": lambda: layers.Flatten(name="flatten"),
+        "dense256": lambda: layers.Dense(256, activation="relu", name="dense256"),
+        "dropout": lambda: layers.Dropout(recipe.dropout, seed=recipe.seed, name="dropout"),
+    }
+    for kind in recipe.top:
+        if kind == "pooling" and len(x.shape) != 4:
+            raise RecipeError(
+                f"recipe {recipe.name}: {recipe.network} yields vectors, there is nothing to pool; leave pooling out of its top"
+            )
+        if kind != "dropout" or recipe.dropout:
+            x = kinds[kind]()(x)
+    if len(x.shape) != 2:
+        raise RecipeError(f"recipe {recipe.name}: the top of {recipe.network} needs pooling or flatten, got {recipe.top}")
+    return x
 
 
 def set_trainable(model, recipe, part):

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from siim_kernel.labels import NONE, NOT_READ, STUDY_CLASSES
+from siim_kernel.competition import schemes
+from siim_kernel.labels import NONE, NOT_READ, SCHEMES
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Examples:
 
     images   uint8 [N, S, S], anything that can be indexed (a memory map)
     rows     int [M]: which of them, one per example
-    targets  "study" float32 [M, 4] one-hot, "none" float32 [M, 1]
+    targets  "study" float32 [M, K] one-hot over the labels of the recipe's scheme, "none" float32 [M, 1]
     weights  float32 [M] by head; a film that was not read for boxes weighs 0 for "none"
     """
 
@@ -36,16 +37,16 @@ class Examples:
 def examples(images, rows, table, recipe, balanced):
     """`Examples` of some rows of an image set.
 
-    table     training table in the order of `rows`: label, reading
-    balanced  weigh the study classes as the recipe's `balance` says (class_weights: each class the same sum)
+    table     training table in the order of `rows`: label, image_label, reading
+    balanced  weigh the labels as the recipe's `balance` says (class_weights: each class the same sum)
     """
-    codes = np.array([STUDY_CLASSES.index(label) for label in table["label"]])
+    codes, count = schemes.targets(table, SCHEMES[recipe.labels]), len(SCHEMES[recipe.labels].labels)
     weights = np.ones(len(codes), np.float32)
     if balanced and recipe.balance == "class_weights":
-        counts = np.bincount(codes, minlength=len(STUDY_CLASSES))
+        counts = np.bincount(codes, minlength=count)
         weights = (len(codes) / (np.count_nonzero(counts) * counts[codes])).astype(np.float32)
     targets = {
-        "study": np.eye(len(STUDY_CLASSES), dtype=np.float32)[codes],
+        "study": np.eye(count, dtype=np.float32)[codes],
         "none": (table["reading"] == NONE).to_numpy(np.float32)[:, None],
     }
     by_head = {"study": weights, "none": (table["reading"] != NOT_READ).to_numpy(np.float32)}
@@ -56,7 +57,7 @@ def examples(images, rows, table, recipe, balanced):
 def epoch_order(seed, epoch, codes, balance):
     """Indices of the examples in the order of an epoch, int [M].
 
-    codes    study class of each example, int [M]; with balance "sampling" each class is drawn equally often, with replacement
+    codes    label of each example, int [M]; with balance "sampling" each class is drawn equally often, with replacement
     """
     draw = np.random.default_rng((seed, epoch))
     if balance != "sampling":
@@ -69,9 +70,9 @@ def epoch_order(seed, epoch, codes, balance):
 def augment(image, augmentation, draw):
     """One random affine and one change of greys: uint8 [S, S] -> uint8 [S, S].
 
-    draw  numpy Generator; the same state gives the same image. What comes in from outside the film is black.
+    draw  numpy Generator; the same state gives the same image
     """
-    flip, turn, zoom, right, down, shear, bright, contrast, gamma = draw.random(9)
+    flip, turn, zoom, right, down, shear, bright, contrast, gamma, topple, zoom_down = draw.random(11)
 
     def between(share, low, high):
         return low + share * (high - low)
@@ -79,15 +80,17 @@ def augment(image, augmentation, draw):
     size = image.shape[0]
     angle = np.deg2rad(between(turn, -augmentation.rotate, augmentation.rotate))
     slant = np.tan(np.deg2rad(between(shear, -augmentation.shear, augmentation.shear)))
-    scale = between(zoom, 1 - augmentation.zoom, 1 + augmentation.zoom)
-    mirror = -1.0 if flip < augmentation.flip else 1.0
+    shares = (zoom, zoom_down if augmentation.zoom_axes == "apart" else zoom)
+    scale = np.diag([between(share, 1 - augmentation.zoom, 1 + augmentation.zoom) for share in shares])
+    mirror = np.diag([-1.0 if flip < augmentation.flip else 1.0, -1.0 if topple < augmentation.vertical_flip else 1.0])
     turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = scale * turned @ np.array([[1.0, slant], [0.0, 1.0]]) @ np.diag([mirror, 1.0])
+    matrix = scale @ turned @ np.array([[1.0, slant], [0.0, 1.0]]) @ mirror
     centre = np.full(2, (size - 1) / 2)
     shift = size * augmentation.shift * np.array([between(right, -1, 1), between(down, -1, 1)])
     offset = centre + shift - matrix @ centre
     if not (np.array_equal(matrix, np.eye(2)) and np.array_equal(offset, np.zeros(2))):
-        image = cv2.warpAffine(image, np.column_stack([matrix, offset]), (size, size), flags=cv2.INTER_LINEAR)
+        border = cv2.BORDER_REPLICATE if augmentation.fill == "nearest" else cv2.BORDER_CONSTANT
+        image = cv2.warpAffine(image, np.column_stack([matrix, offset]), (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
     greys = (np.arange(256) / 255) ** between(gamma, *augmentation.gamma) * 255
     mean = greys[image].mean() if augmentation.contrast != (1.0, 1.0) else 0.0
     greys = ((greys - mean) * between(contrast, *augmentation.contrast) + mean) * between(bright, *augmentation.brightness)

@@ -18,7 +18,8 @@ import numpy as np
 
 from siim_kernel import runs
 from siim_kernel.errors import RecipeError, RunError
-from siim_kernel.recipes.recipe import Recipe, difference, from_dict, to_dict
+from siim_kernel.recipes.recipe import Recipe
+from siim_kernel.recipes.storing import difference, from_dict, to_dict
 from siim_kernel.runs import STATE
 
 

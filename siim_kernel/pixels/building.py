@@ -20,7 +20,7 @@ from siim_kernel.pixels import parallel, plans
 from siim_kernel.pixels.imagesets import COLUMNS, FORMATS, META, NOT_READ, RECIPE, SCRATCH, TABLE, write_sums
 from siim_kernel.pixels.reading import stream
 from siim_kernel.pixels.stores import Files, Rows
-from siim_kernel.recipes.recipe import to_dict
+from siim_kernel.recipes.storing import to_dict
 
 CHUNK = 8
 

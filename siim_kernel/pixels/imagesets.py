@@ -19,7 +19,8 @@ import pandas as pd
 from siim_kernel.errors import ImageSetError, RecipeError
 from siim_kernel.files import sha256, write_atomically
 from siim_kernel.pixels.stores import IMAGES
-from siim_kernel.recipes.recipe import PixelRecipe, difference, from_dict
+from siim_kernel.recipes.recipe import PixelRecipe
+from siim_kernel.recipes.storing import difference, from_dict
 
 TABLE, RECIPE, META, NOT_READ, SUMS = "images.csv", "pixels.json", "meta.csv", "not_read.csv", "SHA256SUMS"
 SCRATCH = ".building"

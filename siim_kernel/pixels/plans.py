@@ -16,7 +16,7 @@ from siim_kernel.errors import ImageSetError
 from siim_kernel.files import write_atomically
 from siim_kernel.pixels import decoders
 from siim_kernel.pixels.imagesets import RECIPE, SCRATCH, SUMS
-from siim_kernel.recipes.recipe import to_dict
+from siim_kernel.recipes.storing import to_dict
 
 PLAN = "plan.json"
 

@@ -4,15 +4,17 @@ A recipe can be printed, compared, stored as JSON and read back. An unknown key 
 recipe is made, which for the package's own recipes is at import.
 """
 
-import dataclasses
 import math
-import typing
 from dataclasses import dataclass
 
 from siim_kernel.errors import RecipeError
+from siim_kernel.labels import SCHEMES
 
-NETWORKS = ("xception", "narrow_xception", "cnn9")
+NETWORKS = ("xception", "narrow_xception", "cnn9", "vgg16", "vgg19", "resnet18", "resnet50", "inception_v3", "densenet121", "alexnet")
 HEADS = ("study", "none")
+TOP = ("pooling", "batch_norm", "relu", "flatten", "dense256", "dropout")
+SPLITS = ("folds", "folder", "arrays", "union", "continued")
+SOURCES = ("competition", "radiography")
 ASPECTS = ("stretch", "pad")
 SCALINGS = ("backbone", "unit")
 OPTIMIZERS = ("sgd", "adam", "nadam", "rmsprop")
@@ -69,27 +71,35 @@ class PixelRecipe:
 class Augmentation:
     """Ranges of the random changes of a training image; zero (or 1..1) leaves that change out.
 
-    flip         probability of a left-right mirror, 0..1
+    flip         probability of a left-right mirror, 0..1; vertical_flip: of a top-bottom one
     rotate       degrees to either side
-    zoom         share: 0.1 is a scale in 0.9..1.1
+    zoom         share: 0.1 is a scale in 0.9..1.1; zoom_axes: "together", or "apart" for a scale of its own in x and in y
     shift        share of the side, in x and in y
     shear        degrees to either side
     brightness   two factors on the greys
     contrast     two factors about the image's mean grey
     gamma        two exponents on greys in 0..1
+    fill         what comes in from outside the film: "black", or "nearest" for its border drawn out
     """
 
     flip: float = 0.0
+    vertical_flip: float = 0.0
     rotate: float = 0.0
     zoom: float = 0.0
+    zoom_axes: str = "together"
     shift: float = 0.0
     shear: float = 0.0
     brightness: tuple[float, float] = (1.0, 1.0)
     contrast: tuple[float, float] = (1.0, 1.0)
     gamma: tuple[float, float] = (1.0, 1.0)
+    fill: str = "black"
 
     def __post_init__(self):
-        _require(_is_number(self.flip, 0, 1), f"flip is a probability in 0..1, got {self.flip!r}")
+        for name in ("flip", "vertical_flip"):
+            value = getattr(self, name)
+            _require(_is_number(value, 0, 1), f"{name} is a probability in 0..1, got {value!r}")
+        _require(self.zoom_axes in ("together", "apart"), f"zoom_axes is together or apart, got {self.zoom_axes!r}")
+        _require(self.fill in ("black", "nearest"), f"fill is black or nearest, got {self.fill!r}")
         for name in ("rotate", "shear"):
             value = getattr(self, name)
             _require(_is_number(value, 0, 180), f"{name} is degrees in 0..180, got {value!r}")
@@ -106,6 +116,7 @@ class Phase:
     """One stretch of training with one optimizer.
 
     trainable      "head": the backbone is frozen and its batch norm keeps its statistics; "all": everything learns
+    decay          of the learning rate in step t: learning_rate / (1 + decay * t)
     patience       epochs without a better validation loss before the phase ends; 0 trains all epochs
     """
 
@@ -114,6 +125,7 @@ class Phase:
     optimizer: str
     learning_rate: float
     momentum: float = 0.0
+    decay: float = 0.0
     patience: int = 0
 
     def __post_init__(self):
@@ -122,6 +134,7 @@ class Phase:
         _require(self.optimizer in OPTIMIZERS, f"optimizer is one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
         _require(_is_number(self.learning_rate, 0) and self.learning_rate > 0, f"learning_rate is positive, got {self.learning_rate!r}")
         _require(_is_number(self.momentum, 0) and self.momentum < 1, f"momentum is from 0 to below 1, got {self.momentum!r}")
+        _require(_is_number(self.decay, 0), f"decay is 0 or more, got {self.decay!r}")
         _require(_is_whole(self.patience, 0), f"patience is 0 or more epochs, got {self.patience!r}")
 
 
@@ -134,7 +147,9 @@ class Recipe:
     network         a function of `siim_kernel.learning.networks`
     weights         "imagenet" (from an attached file) or "" (random start)
     width, middle   of `narrow_xception`: factor on the filters, middle-flow blocks
-    heads           outputs: "study" (softmax over the four classes), "none" (sigmoid)
+    labels          scheme of `labels.SCHEMES` whose labels the study head tells apart
+    heads           outputs: "study" (softmax over the labels), "none" (sigmoid; with the four study classes only)
+    top             layers between the backbone and the heads, in order; dropout and dense256 are layers too
     loss_weights    one weight a head
     batch_norm      "trained": its statistics follow the training batches; "kept": those of the loaded weights stay put
     scaling         "backbone": what the network was made for; "unit": greys divided by 255
@@ -144,7 +159,10 @@ class Recipe:
     keep            "best": weights of the lowest validation loss; "last": those of the last epoch
     mixed_precision float16 compute where a GPU has it
     flip_average    prediction is the mean over the film and its mirror
+    sources         of films, joined in this order
+    split           "folds" (by group), or the thesis's own: "folder", "arrays", "union", "continued"
     group, n_folds  how folds are made where no folds CSV is given
+    start           name of the recipe whose run's weights are the start, "" for none
     """
 
     name: str
@@ -155,7 +173,9 @@ class Recipe:
     weights: str = ""
     width: float = 1.0
     middle: int = 8
+    labels: str = "study_label"
     heads: tuple[str, ...] = HEADS
+    top: tuple[str, ...] = ("pooling", "dropout")
     loss_weights: tuple[float, ...] = (1.0, 1.0)
     batch_norm: str = "trained"
     scaling: str = "backbone"
@@ -167,8 +187,11 @@ class Recipe:
     seed: int = 42
     mixed_precision: bool = False
     flip_average: bool = False
+    sources: tuple[str, ...] = ("competition",)
+    split: str = "folds"
     group: str = "patient"
     n_folds: int = 5
+    start: str = ""
 
     def __post_init__(self):
         _require(self.network in NETWORKS, f"recipe {self.name}: network is one of {', '.join(NETWORKS)}, got {self.network!r}")
@@ -189,6 +212,19 @@ class Recipe:
             isinstance(self.heads, tuple) and self.heads in (("study",), HEADS),
             f"recipe {self.name}: heads are study and perhaps, after it, none, got {self.heads!r}",
         )
+        _require(self.labels in SCHEMES, f"recipe {self.name}: labels is one of {', '.join(SCHEMES)}, got {self.labels!r}")
+        _require(
+            self.heads == ("study",) or self.labels == "study_label",
+            f"recipe {self.name}: the head none goes with study_label alone, got {self.labels!r}",
+        )
+        for name, known in (("top", TOP), ("sources", SOURCES)):
+            value = getattr(self, name)
+            _require(
+                isinstance(value, tuple) and set(value) <= set(known) and len(set(value)) == len(value),
+                f"recipe {self.name}: {name} is a tuple out of {', '.join(known)}, got {value!r}",
+            )
+        _require(self.split in SPLITS, f"recipe {self.name}: split is one of {', '.join(SPLITS)}, got {self.split!r}")
+        _require(isinstance(self.start, str), f"recipe {self.name}: start is the name of a recipe, got {self.start!r}")
         _require(
             isinstance(self.loss_weights, tuple) and len(self.loss_weights) == len(self.heads),
             f"recipe {self.name}: one loss weight a head is needed, got {self.loss_weights!r} for {len(self.heads)}",
@@ -208,56 +244,3 @@ class Recipe:
         _require(
             _is_number(self.dropout, 0) and self.dropout < 1, f"recipe {self.name}: dropout is from 0 to below 1, got {self.dropout!r}"
         )
-
-
-def to_dict(value):
-    """A recipe (or a part of one) as plain dicts, lists, strings and numbers, ready for JSON."""
-    return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-
-
-def _plain(value):
-    if dataclasses.is_dataclass(value):
-        return to_dict(value)
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def from_dict(kind, values):
-    """The dataclass `kind` from what `to_dict` made of it.
-
-    Raises RecipeError for unknown keys, missing keys and impossible values, naming them.
-    """
-    _require(isinstance(values, dict), f"{kind.__name__} is made of names and values, got {values!r}")
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - set(fields))
-    _require(not unknown, f"{kind.__name__} has no {', '.join(unknown)}; it has {', '.join(fields)}")
-    types = typing.get_type_hints(kind)
-    try:
-        return kind(**{name: _typed(types[name], value) for name, value in values.items()})
-    except TypeError as error:
-        raise RecipeError(f"{kind.__name__}: {error}") from None
-
-
-def _typed(kind, value):
-    if dataclasses.is_dataclass(kind):
-        return from_dict(kind, value)
-    if typing.get_origin(kind) is tuple and isinstance(value, list | tuple):
-        inner = typing.get_args(kind)[0]
-        return tuple(_typed(inner, item) for item in value)
-    return value
-
-
-def difference(stored, wanted):
-    """Lines that name each field in which two dataclasses of one kind differ, `stored` first; empty if none.
-
-    What is said `about` a recipe decides nothing and is left out.
-    """
-    left, right = _flat(to_dict(stored)), _flat(to_dict(wanted))
-    return [f"{name}: stored {value!r}, wanted {right[name]!r}" for name, value in left.items() if value != right[name] and name != "about"]
-
-
-def _flat(values, prefix=""):
-    """Nested dicts as one with dotted names."""
-    flat = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat

@@ -8,7 +8,8 @@ import pandas as pd
 from siim_kernel.labels import BOXED, NONE, NOT_READ, STUDY_CLASSES
 from siim_kernel.learning import training
 from siim_kernel.pixels import imagesets
-from siim_kernel.recipes.recipe import Phase, PixelRecipe, Recipe, to_dict
+from siim_kernel.recipes.recipe import Phase, PixelRecipe, Recipe
+from siim_kernel.recipes.storing import to_dict
 
 HEAD = Phase(epochs=1, trainable="head", optimizer="adam", learning_rate=1e-3)
 ALL = Phase(epochs=1, trainable="all", optimizer="adam", learning_rate=1e-3)

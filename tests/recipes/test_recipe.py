@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from siim_kernel.errors import RecipeError
 from siim_kernel.recipes import main
-from siim_kernel.recipes.recipe import ASPECTS, Augmentation, Phase, PixelRecipe, Recipe, difference, from_dict, to_dict
+from siim_kernel.recipes.recipe import ASPECTS, Augmentation, Phase, PixelRecipe, Recipe
+from siim_kernel.recipes.storing import difference, from_dict, to_dict
 
 PHASE = Phase(epochs=1, trainable="all", optimizer="adam", learning_rate=1e-3)
 PLAIN = Recipe(name="plain", about="", network="cnn9", pixels=PixelRecipe(size=16), phases=(PHASE,))
