@@ -31,6 +31,7 @@ def stored_run(folder, chosen):
     for name in runs.FILES:
         (folder / name).write_text("")
     networks.build(chosen).save_weights(folder / runs.WEIGHTS)
+    rule = {"study_of_labels": [[float(row == column) for column in range(4)] for row in range(4)], "none_of_labels": [1.0, 0.0, 0.0, 0.0]}
     priors = dict.fromkeys(STUDY_CLASSES, 0.25) | {NONE: 0.5}
-    runs.save(folder, chosen, 0, {"priors": priors, "prior_boxes": [[0.1, 0.2, 0.4, 0.8, 0.3]], "split": {}, "training": {}})
+    runs.save(folder, chosen, 0, {"priors": priors, "prior_boxes": [[0.1, 0.2, 0.4, 0.8, 0.3]], "split": {}, "training": {}, **rule})
     return folder

@@ -104,7 +104,7 @@ def phantom(
 
 @app.command("build-images")
 def build_images(
-    source: Annotated[Path, typer.Argument(help="The competition folder with train/ and test/.")],
+    source: Annotated[Path, typer.Argument(help="The competition folder with train/ and test/, or a published copy with meta.csv.")],
     out: Annotated[Path, typer.Argument(help="Folder of the image set; with several sizes a sub-folder a size.")],
     size: Annotated[list[int] | None, typer.Option(help="Side in pixels [512]; several times: all from one reading.")] = None,
     form: Annotated[Form, typer.Option("--format", help="npy is what training reads.")] = Form.npy,
@@ -114,6 +114,7 @@ def build_images(
     workers: Annotated[int, typer.Option(help="Processes; 0 is one a core.", min=0)] = 0,
     backend: Annotated[Backend, typer.Option(help="loky: processes of this machine; dask: a Dask cluster.")] = Backend.loky,
     verify: Annotated[bool, typer.Option("--verify", help="Read the finished set and compare every file's SHA-256.")] = False,
+    external: Annotated[bool, typer.Option("--external", help="SOURCE is the COVID-19 Radiography Database; all is train.")] = False,
 ):
     """Build image sets: films decoded once and kept as small grey squares.
 
@@ -124,11 +125,14 @@ def build_images(
     from siim_kernel.recipes.recipe import PixelRecipe
 
     pixels = [PixelRecipe(size=side, equalise=equalise, aspect=aspect) for side in size or [512]]
-    place = "dask" if backend is Backend.dask else "local"
+    options = {"form": form.value, "workers": workers or None, "backend": "dask" if backend is Backend.dask else "local"}
+    if external and split is Split.test:
+        raise typer.BadParameter("the COVID-19 Radiography Database has no test films", param_hint="--split")
     with progress_bar("films") as progress:
-        built = kernels.build_images(
-            source, out, pixels, form=form.value, split=split.value, workers=workers or None, backend=place, progress=progress
-        )
+        if external:
+            built = kernels.build_external(source, out, pixels, progress=progress, say=say, **options)
+        else:
+            built = kernels.build_images(source, out, pixels, split=split.value, progress=progress, **options)
     for folder in built.folders:
         print(f"{folder}: {built.images} images")
     for image, file, reason in built.not_read:

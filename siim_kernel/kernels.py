@@ -13,11 +13,11 @@ import pandas as pd
 
 from siim_kernel import clock, machine, mounts
 from siim_kernel import runs as stored_runs
-from siim_kernel.competition import checking, tables
+from siim_kernel.competition import checking, external, tables
 from siim_kernel.competition import folds as folding
 from siim_kernel.errors import ImageSetError, MountError, RecipeError, SubmissionError
 from siim_kernel.learning import drafts
-from siim_kernel.pixels import building, dicom, imagesets
+from siim_kernel.pixels import building, dicom, imagesets, published
 from siim_kernel.pixels.workers import Lost, in_order
 from siim_kernel.recipes import main as own_recipes
 
@@ -35,19 +35,43 @@ def cores():
 def build_images(source, out, pixels, form="npy", split="both", workers=None, backend="local", progress=None):
     """Builds image sets of a competition's films; returns `pixels.building.Built`.
 
-    source  the competition folder; only the split asked for is read, and no CSV is needed
+    source  the competition folder; only the split asked for is read, and no CSV is needed. Or a published copy of its films,
+            resized to squares (`pixels.published`): they are made larger or smaller as films are
     pixels  pixel recipes, one a size
     split   "train", "test" or "both"
 
     Films that cannot be read are left out and named in the result. Raises MountError, TableError, ImageSetError.
     """
     chosen = tables.SPLITS if split == "both" else (split,)
-    if split == "both":
-        chosen = tuple(name for name in tables.SPLITS if (Path(source) / name).is_dir())
-        if not chosen:
-            raise MountError(f"{source} has neither train/ nor test/; give the competition folder")
-    films = pd.concat([tables.films(source, name).assign(split=name) for name in chosen], ignore_index=True)
+    if published.is_published(source):
+        films = published.films(source, chosen if split != "both" else None, pixels)
+    else:
+        if split == "both":
+            chosen = tuple(name for name in tables.SPLITS if (Path(source) / name).is_dir())
+            if not chosen:
+                raise MountError(f"{source} has neither train/ nor test/; give the competition folder")
+        films = pd.concat([tables.films(source, name).assign(split=name) for name in chosen], ignore_index=True)
     return building.build(films, out, pixels, form=form, workers=workers or cores(), backend=backend, progress=progress)
+
+
+def build_external(source, out, pixels, form="npy", workers=None, backend="local", progress=None, say=print):
+    """Builds image sets of the COVID-19 Radiography Database; returns `pixels.building.Built`.
+
+    source  its folder, as published
+    pixels  pixel recipes, one a size
+    say     called with a line for what does not fit together in it
+
+    All films are of the split "train", each its own study; the class is one of `labels.EXTERNAL_CLASSES`. Files that cannot be
+    read are left out and named in the result. Raises MountError, TableError, ImageSetError.
+    """
+    database = external.read(source)
+    for problem in database.problems:
+        say(f"warning: {problem}")
+    say(f"{database.folder}: {', '.join(f'{count} {name}' for name, count in database.counts.items())}")
+    classes = dict(zip(database.images["image"], database.images["class"], strict=True))
+    return building.build(
+        database.images, out, pixels, form, external.SOURCE, classes, workers=workers or cores(), backend=backend, progress=progress
+    )
 
 
 def train(
@@ -218,7 +242,17 @@ def images_on_kaggle(root, working, competition, recipes, split):
     """The image kernel: image sets for some recipes' pixels into `working/images`; unreadable films cost a warning."""
     mounted = mounts.find(competition, root)
     pixels = tuple(dict.fromkeys(own_recipes.by_name(name).pixels for name in recipes))
-    built = build_images(mounted, Path(working) / "images", pixels, split=split)
+    _report(build_images(mounted, Path(working) / "images", pixels, split=split))
+
+
+def external_on_kaggle(root, working, dataset, recipes):
+    """The external images kernel: image sets of the radiography database for some recipes' pixels into `working/images`."""
+    mounted = mounts.find(dataset, root)
+    pixels = tuple(dict.fromkeys(own_recipes.by_name(name).pixels for name in recipes))
+    _report(build_external(mounted, Path(working) / "images", pixels))
+
+
+def _report(built):
     print(f"{built.images} images, {len(built.not_read)} films not read")
     for image, file, reason in built.not_read:
         print(f"WARNING: not read: {image} ({file}): {reason}")

@@ -43,6 +43,8 @@ class Run:
 
     priors       shares among the training films: the four study classes and `none`
     prior_boxes  lists of xmin, ymin, xmax, ymax as shares of the film's sides, and the share of boxed films each one hits
+    study_of_labels  float [K, 4]: how the probability of each label of the recipe's scheme is shared out among the study classes
+    none_of_labels   float [K]: the labels of negative films
     record       all of run.json
     """
 
@@ -51,6 +53,8 @@ class Run:
     fold: int
     priors: dict
     prior_boxes: list
+    study_of_labels: list
+    none_of_labels: list
     record: dict
 
     @property
@@ -141,12 +145,14 @@ def load(folder, recipe=None):
         raise RunError(f"{folder / RECORD} has a recipe that this version does not read: {error}; use the version that wrote it") from None
     if recipe is not None and (lines := difference(stored, recipe)):
         raise RunError(f"{folder} was made by another recipe: {'; '.join(lines)}")
-    return Run(folder, stored, record["fold"], record["priors"], record["prior_boxes"], record)
+    rule = (record["study_of_labels"], record["none_of_labels"])
+    return Run(folder, stored, record["fold"], record["priors"], record["prior_boxes"], *rule, record)
 
 
 def _require_sound(record, folder):
     """RunError where a record lacks what `Run` is made of."""
     kinds = {"recipe": dict, "fold": int, "priors": dict, "prior_boxes": list, "files": dict}
+    kinds |= {"study_of_labels": list, "none_of_labels": list}
     wrong = [name for name, kind in kinds.items() if not isinstance(record.get(name), kind)]
     wrong = wrong or [f"priors.{name}" for name in (*STUDY_CLASSES, NONE) if not isinstance(record["priors"].get(name), int | float)]
     wrong = wrong or [f"files.{name}" for name in FILES if not isinstance(record["files"].get(name), str)]

@@ -477,7 +477,7 @@ def test_weights_that_do_not_fit_stop_and_leave_the_priors(competition, trained,
         predict(competition, folder, tmp_path)
     assert not (tmp_path / "submission.csv").exists()
     run = runs.load(trained / "fold-0")
-    facts = {name: run.record[name] for name in ("priors", "prior_boxes")}
+    facts = {name: run.record[name] for name in ("priors", "prior_boxes", "study_of_labels", "none_of_labels")}
     runs.save(folder, run.recipe, 0, facts)
     with pytest.raises(RunError, match="do not fit its recipe tiny"):
         predict(competition, folder, tmp_path)

@@ -7,6 +7,7 @@ from siim_kernel.errors import RunError
 from siim_kernel.recipes.main import MAIN, SMALL
 
 PRIORS = {"negative": 0.27, "typical": 0.47, "indeterminate": 0.18, "atypical": 0.08, "none": 0.32}
+RULE = {"study_of_labels": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "none_of_labels": [1, 0, 0, 0]}
 PRIOR_BOXES = [[0.1, 0.2, 0.4, 0.8, 0.31], [0.6, 0.2, 0.9, 0.8, 0.29]]
 
 
@@ -14,7 +15,7 @@ def make(folder, recipe=SMALL, fold=0, **facts):
     folder.mkdir(parents=True)
     for name in runs.FILES:
         (folder / name).write_bytes(name.encode() * 10)
-    runs.save(folder, recipe, fold, {"priors": PRIORS, "prior_boxes": PRIOR_BOXES, "split": {"folds": 5}} | facts)
+    runs.save(folder, recipe, fold, {"priors": PRIORS, "prior_boxes": PRIOR_BOXES, "split": {"folds": 5}, **RULE} | facts)
     return folder
 
 
@@ -88,7 +89,7 @@ def test_another_format(tmp_path, text, shown):
         runs.load(tmp_path)
 
 
-@pytest.mark.parametrize("key", ["recipe", "fold", "priors", "prior_boxes", "files"])
+@pytest.mark.parametrize("key", ["recipe", "fold", "priors", "prior_boxes", "study_of_labels", "none_of_labels", "files"])
 @pytest.mark.parametrize("value", ["gone", "wrong"])
 def test_a_damaged_record_is_named_not_a_key_error(tmp_path, key, value):
     folder = make(tmp_path / "run")

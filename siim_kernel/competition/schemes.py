@@ -81,20 +81,22 @@ def to_study(scheme, images):
     Raises TableError where a label is to be shared out and no training film says how, RecipeError for a class that stands for
     no study class.
     """
-    classes = pd.Categorical(_column(images, "label", scheme), categories=STUDY_CLASSES).codes
-    of_readings = _of_readings(scheme)
-    codes = targets(images, scheme) if of_readings else None
-    rows = np.zeros((len(scheme.labels), len(STUDY_CLASSES)))
+    films = images[_column(images, "label", scheme).isin(STUDY_CLASSES)]
+    codes = targets(films, scheme)
+    rows = np.empty((len(scheme.labels), len(STUDY_CLASSES)))
     for row, (label, names) in enumerate(scheme.groups.items()):
-        films = classes[(classes >= 0) & (codes == row)] if of_readings else classes[classes >= 0]
-        held = STUDY_CLASSES if of_readings else {kind for name in names for kind in _study_classes(name, scheme)}
-        weights = np.bincount(films, minlength=len(STUDY_CLASSES)) * np.isin(STUDY_CLASSES, list(held))
+        if _of_readings(scheme):
+            held, bearing = STUDY_CLASSES, codes == row
+        else:
+            held = sorted({kind for name in names for kind in _study_classes(name, scheme)}, key=STUDY_CLASSES.index)
+            bearing = films["label"].isin(held)
+        weights = films["label"][bearing].value_counts().reindex(STUDY_CLASSES, fill_value=0).to_numpy()
         if len(held) == 1:
-            weights = np.isin(STUDY_CLASSES, list(held))
+            weights = np.array([name in held for name in STUDY_CLASSES])
         if not weights.any():
             raise TableError(
-                f"label {label} of the scheme {scheme.name} is shared out among {', '.join(name for name in STUDY_CLASSES if name in held)} "
-                f"by their training films, and the table of {len(images)} films has none of them; give the whole training table"
+                f"label {label} of the scheme {scheme.name} is shared out among {', '.join(held)} as its training films are, and "
+                f"the table of {len(images)} films has none of them; give the whole training table"
             )
         rows[row] = weights / weights.sum()
     return rows

@@ -49,7 +49,7 @@ def build(recipe, imagenet=None):
 
 
 def _top(x, recipe):
-    """The recipe's layers between backbone and heads. RecipeError where they do not yield one vector a film."""
+    """The recipe's layers between backbone and heads; vectors are not pooled. RecipeError where no vector comes out."""
     kinds = {
         "pooling": lambda: layers.GlobalAveragePooling2D(name="pooling"),
         "batch_norm": lambda: layers.BatchNormalization(name="batch_norm"),
@@ -59,11 +59,8 @@ def _top(x, recipe):
         "dropout": lambda: layers.Dropout(recipe.dropout, seed=recipe.seed, name="dropout"),
     }
     for kind in recipe.top:
-        if kind == "pooling" and len(x.shape) != 4:
-            raise RecipeError(
-                f"recipe {recipe.name}: {recipe.network} yields vectors, there is nothing to pool; leave pooling out of its top"
-            )
-        if kind != "dropout" or recipe.dropout:
+        needless = (kind == "dropout" and not recipe.dropout) or (kind in ("pooling", "flatten") and len(x.shape) == 2)
+        if not needless:
             x = kinds[kind]()(x)
     if len(x.shape) != 2:
         raise RecipeError(f"recipe {recipe.name}: the top of {recipe.network} needs pooling or flatten, got {recipe.top}")

@@ -10,10 +10,11 @@ import tensorflow as tf
 
 from siim_kernel.clock import UNLIMITED
 from siim_kernel.errors import RunError
-from siim_kernel.labels import NONE, STUDY_CLASSES
+from siim_kernel.labels import NONE, SCHEMES, STUDY_CLASSES
 from siim_kernel.learning import networks, plan
 from siim_kernel.learning.ahead import Ahead
 from siim_kernel.pixels import reading
+from siim_kernel.recipes.recipe import HEADS
 
 PREDICTED = (*STUDY_CLASSES, NONE)
 KEEP_EVERY = 300.0  # seconds between two calls of `keep`
@@ -35,20 +36,31 @@ class Predictions:
     fewer: int = 0
 
 
-def look(model, squares, mirrored):
-    """Probabilities of a batch of squares, or of their left-right mirrors: uint8 [B, S, S] -> float64 [B, 5], columns as `PREDICTED`.
+def columns(recipe):
+    """What a recipe's network says of a film, in order: a probability for each label of its scheme, and perhaps `none`."""
+    return (*SCHEMES[recipe.labels].labels, *recipe.heads[1:])
 
-    A network without the `none` head says none = negative.
-    """
+
+def look(model, squares, mirrored):
+    """Probabilities of a batch of squares, or of their left-right mirrors: uint8 [B, S, S] -> float64 [B, C], as `columns`."""
     view = np.ascontiguousarray(squares[:, :, ::-1]) if mirrored else squares
     outputs = model.predict_on_batch(view[..., np.newaxis])
-    study = np.asarray(outputs["study"], np.float64)
-    none = np.asarray(outputs["none"], np.float64) if "none" in outputs else study[:, :1]
-    return np.concatenate([study, none], axis=1)
+    return np.concatenate([np.asarray(outputs[head], np.float64) for head in HEADS if head in outputs], axis=1)
+
+
+def to_predicted(probabilities, study_of_labels, none_of_labels):
+    """What a network says as what a submission needs: float64 [B, C] -> [B, 5], columns as `PREDICTED`.
+
+    study_of_labels  [K, 4], none_of_labels [K]: of the run, as `competition.schemes` makes them; `none` has a head of its own
+                     where C > K
+    """
+    labels = probabilities[:, : len(none_of_labels)]
+    none = probabilities[:, len(none_of_labels) :] if probabilities.shape[1] > len(none_of_labels) else (labels @ none_of_labels)[:, None]
+    return np.concatenate([labels @ study_of_labels, none], axis=1)
 
 
 def predict_squares(model, squares, flip_average):
-    """Probabilities of a batch of squares: uint8 [B, S, S] -> float64 [B, 5], columns as `PREDICTED`.
+    """Probabilities of a batch of squares: uint8 [B, S, S] -> float64 [B, C], as `columns`.
 
     flip_average  mean over each square and its left-right mirror
     """
@@ -56,12 +68,12 @@ def predict_squares(model, squares, flip_average):
 
 
 def predict_set(model, images, rows, recipe):
-    """Probabilities of some rows of an image set: float64 [len(rows), 5], in batches of the recipe's size."""
+    """Probabilities of some rows of an image set: float64 [len(rows), C], as `columns`, in batches of the recipe's size."""
     parts = [
         predict_squares(model, np.stack([np.asarray(images[row]) for row in rows[start : start + recipe.batch]]), recipe.flip_average)
         for start in range(0, len(rows), recipe.batch)
     ]
-    return np.concatenate(parts) if parts else np.empty((0, len(PREDICTED)))
+    return np.concatenate(parts) if parts else np.empty((0, len(columns(recipe))))
 
 
 def load_model(run):
@@ -119,6 +131,7 @@ class Ensemble:
         self.batch = batch
         self.wanted = plan.views_of([run.recipe.flip_average for run in runs])
         self._deadline = deadline
+        self._rules = [(np.array(run.study_of_labels), np.array(run.none_of_labels)) for run in runs]
         self._places = [pixel_recipes(runs).index(run.recipe.pixels) for run in runs]
         self._models, began, left = [], monotonic(), deadline.left()
         for run in runs:
@@ -143,7 +156,8 @@ class Ensemble:
             self.pace.looked(view, monotonic() - start, self.batch)
         if not looks:
             return None, 0
-        return np.mean([np.mean(each, axis=0) for each in looks.values()], axis=0), sum(map(len, looks.values()))
+        means = [to_predicted(np.mean(each, axis=0), *self._rules[network]) for network, each in looks.items()]
+        return np.mean(means, axis=0), sum(map(len, looks.values()))
 
     def _stack(self, squares):
         """uint8 [batch, S, S], black squares at the end: with one shape TensorFlow compiles each network once."""

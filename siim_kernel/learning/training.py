@@ -15,7 +15,9 @@ import tensorflow as tf
 
 from siim_kernel import runs
 from siim_kernel.competition import folds as folding
+from siim_kernel.competition import schemes
 from siim_kernel.errors import ImageSetError, RunError, TableError
+from siim_kernel.labels import SCHEMES
 from siim_kernel.learning import fitting, networks, pipeline, prediction, priors, states
 from siim_kernel.pixels import imagesets
 
@@ -142,12 +144,15 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, session=None, 
     # As it will be loaded for prediction, and without the optimizer, which Keras would store with the weights.
     model = networks.build(networks.without_imagenet(recipe))
     model.set_weights(kept)
-    out_of_fold = _out_of_fold(model, recipe, material, validating, fold)
-    learnt = material.table[~validating]
+    learnt, scheme = material.table[~validating], SCHEMES[recipe.labels]
+    study_of_labels, none_of_labels = schemes.to_study(scheme, learnt), schemes.to_none(scheme)
+    out_of_fold = _out_of_fold(model, recipe, material, validating, fold, (study_of_labels, none_of_labels))
     facts = {
         "split": split,
         "priors": priors.class_priors(learnt),
         "prior_boxes": priors.prior_boxes(learnt, seed=recipe.seed),
+        "study_of_labels": study_of_labels.tolist(),
+        "none_of_labels": none_of_labels.tolist(),
         "training": {
             "seconds": round(sum(each["seconds"] + each["saving"] for each in progress.timings), 1),
             "timings": progress.timings,
@@ -217,9 +222,11 @@ def _examples(material, chosen, recipe, balanced):
     return pipeline.examples(material.images.images, material.rows[chosen], material.table[chosen], recipe, balanced)
 
 
-def _out_of_fold(model, recipe, material, validating, fold):
-    """Predictions of the validation films: image, study, patient, label, reading, fold, the four classes, none."""
+def _out_of_fold(model, recipe, material, validating, fold, rule):
+    """Predictions of the validation films: image, study, patient, label, reading, size, fold, the labels of the recipe's scheme,
+    the four classes, none."""
     probabilities = prediction.predict_set(model, material.images.images, material.rows[validating], recipe)
     table = material.table.loc[validating, ["image", "study", "patient", "label", "reading", "rows", "columns"]].assign(fold=fold)
-    table[list(prediction.PREDICTED)] = probabilities
+    table[list(prediction.columns(recipe))] = probabilities
+    table[list(prediction.PREDICTED)] = prediction.to_predicted(probabilities, *rule)
     return table

@@ -6,6 +6,7 @@ the disk in that order: a build survives a power cut as it survives a kill, whic
 """
 
 import errno
+import hashlib
 import json
 import shutil
 from contextlib import closing, contextmanager
@@ -37,7 +38,8 @@ class Built:
 def build(films, out, recipes, form="npy", source="competition", classes=None, workers=1, backend="local", progress=None):
     """Builds the image set of `films` under `out`, all sizes from one reading, and returns `Built`.
 
-    films     DataFrame image, study, series, split, path; read in its order
+    films     DataFrame image, study, series, split, path; read in its order. Perhaps with file (what `not_read.csv` calls it,
+              by default split/study/series/name), rows and columns (of the film that a file is a resized copy of)
     recipes   pixel recipes that differ in size at most; one: `out` itself is the set, several: `out/<size>`
     form      "npy", "png" or "jpg"
     classes   class by image id for sources that have one of their own; empty for the competition
@@ -76,6 +78,9 @@ class _Build:
         self.source, self.classes = source, classes
         self.states = plans.states(films)
         self.plan = plans.plan(films, self.states, recipes, form, source, classes)
+        self.sizes = films[["rows", "columns"]].to_dict("records") if "rows" in films else [{}] * len(films)
+        if "rows" in films:
+            self.plan["sizes"] = hashlib.sha256(json.dumps(self.sizes).encode()).hexdigest()
         store = Rows if form == "npy" else Files
         self.stores = [store(folder, recipe.size, form) for folder, recipe in zip(folders, recipes, strict=True)]
         self.facts = []  # for each film done: its facts as a dict, or as a str the reason why it was not read
@@ -161,13 +166,13 @@ class _Build:
     def finish(self):
         """Writes the tables and sums, and takes the scratch folder away."""
         rows, not_read = [], []
-        for film, entry in zip(self.films.itertuples(), self.facts, strict=True):
+        for film, size, entry in zip(self.films.itertuples(), self.sizes, self.facts, strict=True):
             if isinstance(entry, str):
-                file = "/".join((film.split, film.study, film.series, Path(film.path).name))
+                file = getattr(film, "file", "/".join((film.split, film.study, film.series, Path(film.path).name)))
                 not_read.append((film.image, file, entry))
                 continue
             known = {"image": film.image, "study": film.study, "series": film.series, "split": film.split, "source": self.source}
-            rows.append(known | {"class": self.classes.get(film.image, "")} | entry)
+            rows.append(known | {"class": self.classes.get(film.image, "")} | entry | size)
         if not rows:
             # Nothing is kept of it, so that the same command reads the films again when the cause is mended.
             for store in self.stores:

@@ -18,11 +18,13 @@ import pandas as pd
 
 from siim_kernel.errors import ImageSetError, RecipeError
 from siim_kernel.files import sha256, write_atomically
+from siim_kernel.pixels import published
+from siim_kernel.pixels.published import META
 from siim_kernel.pixels.stores import IMAGES
 from siim_kernel.recipes.recipe import PixelRecipe
 from siim_kernel.recipes.storing import difference, from_dict
 
-TABLE, RECIPE, META, NOT_READ, SUMS = "images.csv", "pixels.json", "meta.csv", "not_read.csv", "SHA256SUMS"
+TABLE, RECIPE, NOT_READ, SUMS = "images.csv", "pixels.json", "not_read.csv", "SHA256SUMS"
 SCRATCH = ".building"
 FORMATS = ("npy", "png", "jpg")
 COLUMNS = ("image", "study", "series", "patient", "source", "class", "split", "rows", "columns")
@@ -119,12 +121,12 @@ def open_set(folder, recipe=None):
 
     recipe  the pixel recipe it must have been made by; ImageSetError with both sides where it was another
 
-    A folder published as PNG or JPG with `meta.csv` alone opens too: its pixel recipe is then its side and otherwise unknown.
+    A copy published as PNG or JPG (see `published`) opens too: its pixel recipe is then its side and otherwise unknown.
     Raises ImageSetError where the folder is no finished set.
     """
     folder = Path(folder)
     if not (folder / RECIPE).exists():
-        if (folder / META).exists():
+        if not (folder / SCRATCH).exists() and published.find(folder):
             return _open_published(folder, recipe)
         nested = sorted(path.parent.name for path in folder.glob(f"*/{RECIPE}"))
         remedy = f"it holds the sizes {', '.join(nested)}: name one of them" if nested else "build it with `siim-kernel build-images`"
@@ -172,29 +174,56 @@ def require_recipe(made_by, wanted, where):
 
 
 def _open_published(folder, recipe):
-    """A published set of resized files with only `meta.csv`: what else the table of a set holds stays empty."""
-    try:
-        meta = pd.read_csv(folder / META, dtype={"image_id": str, "split": str})
-    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ImageSetError(f"{folder / META} cannot be read as a CSV: {error}") from None
-    lacking = {"image_id", "dim0", "dim1", "split"} - set(meta.columns)
-    if lacking:
-        raise ImageSetError(f"{folder / META} lacks the columns {', '.join(sorted(lacking))}")
-    if not len(meta):
-        raise ImageSetError(f"{folder / META} names no images")
-    paths = []
-    for row in meta.itertuples():
-        found = [path for form in FORMATS[1:] if (path := folder / row.split / f"{row.image_id}.{form}").exists()]
-        if not found:
-            raise ImageSetError(f"{folder}: image {row.image_id} of {META} has no file under {row.split}/")
-        paths.append(found[0])
-    first = cv2.imread(str(paths[0]), cv2.IMREAD_GRAYSCALE)
+    """A published copy of the competition: what else the table of a set holds stays empty."""
+    films = published.films(folder)
+    first = cv2.imread(films.path[0], cv2.IMREAD_GRAYSCALE)
     if first is None or first.shape[0] != first.shape[1]:
         found = "not readable as an image" if first is None else f"{first.shape[0]}x{first.shape[1]}, not a square"
-        raise ImageSetError(f"{paths[0]} is {found}")
+        raise ImageSetError(f"{films.path[0]} is {found}")
     made_by = PixelRecipe(size=first.shape[0])
     require_recipe(made_by, recipe, folder)
-    table = pd.DataFrame(
-        dict.fromkeys(COLUMNS, "") | {"image": meta.image_id, "split": meta.split, "rows": meta.dim0, "columns": meta.dim1}
-    )[list(COLUMNS)]
-    return ImageSet(folder, _Files(paths, made_by.size), table, made_by)
+    known = {name: films[name] for name in ("image", "split", "rows", "columns")}
+    table = pd.DataFrame(dict.fromkeys(COLUMNS, "") | known | {"source": "competition"})[list(COLUMNS)]
+    return ImageSet(folder, _Files(films["path"].tolist(), made_by.size), table, made_by)
+
+
+class _Joined:
+    """The squares of several sets one after the other, indexed as one array; none is copied before it is asked for."""
+
+    def __init__(self, parts):
+        self.parts, self.starts = parts, np.cumsum([0, *map(len, parts)])
+        self.rows = np.arange(self.starts[-1])
+        self.shape, self.dtype = (int(self.starts[-1]), *parts[0].shape[1:]), np.dtype(np.uint8)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        rows = self.rows[index]  # negative numbers, slices and masks too; IndexError as of an array
+        part = np.searchsorted(self.starts, rows, side="right") - 1
+        if not np.ndim(rows):
+            return np.asarray(self.parts[part][rows - self.starts[part]])
+        squares = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        for number in np.unique(part):
+            chosen = part == number
+            squares[chosen] = self.parts[number][rows[chosen] - self.starts[number]]
+        return squares
+
+
+def union(sets):
+    """Several opened image sets as one `ImageSet`: the table is theirs one after the other, the squares stay where they are.
+
+    `folder` is a name for messages: there is none that holds the union. Raises ImageSetError where the pixel recipes differ,
+    or an image id stands in more than one set.
+    """
+    sets = list(sets)
+    if not sets:
+        raise ImageSetError("a union needs at least one image set")
+    for other in sets[1:]:
+        require_recipe(other.recipe, sets[0].recipe, other.folder)
+    table = pd.concat([each.table for each in sets], ignore_index=True)
+    repeated = table.image[table.image.duplicated()].unique()
+    if len(repeated):
+        names = ", ".join(repeated[:5]) + (", ..." if len(repeated) > 5 else "")
+        raise ImageSetError(f"{len(repeated)} image ids stand in more than one set of the union: {names}; take one of the sets out")
+    return ImageSet(Path(" + ".join(str(each.folder) for each in sets)), _Joined([each.images for each in sets]), table, sets[0].recipe)

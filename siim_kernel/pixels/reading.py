@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from siim_kernel.errors import DicomError
-from siim_kernel.pixels import decoders, dicom, images
+from siim_kernel.errors import DicomError, ImageSetError
+from siim_kernel.pixels import decoders, dicom, images, pictures
 from siim_kernel.pixels.stores import encode
 from siim_kernel.pixels.workers import Lost, in_order
 
@@ -17,9 +17,10 @@ from siim_kernel.pixels.workers import Lost, in_order
 def read_squares(path, recipes):
     """One DICOM file as squares: (uint8 [S, S] for each pixel recipe, facts as a dict of rows, columns, patient, ...).
 
-    This is the one way from a file to pixels: image sets and prediction both come through here. Raises DicomError.
+    This is the one way from a file to pixels: image sets and prediction both come through here. A file that is a PNG or JPG by
+    its name is read as `pictures` says. Raises DicomError, for a picture ImageSetError.
     """
-    film = dicom.read_film(path)
+    film = pictures.read_picture(path) if pictures.is_picture(path) else dicom.read_film(path)
     facts = {
         "patient": dicom.text(film.header, "PatientID"),
         "rows": film.pixels.shape[0],
@@ -56,7 +57,7 @@ def read(film, recipes, form="npy"):
     try:
         squares, facts = read_squares(path, recipes)
         squares = tuple(squares if form == "npy" else (encode(square, form) for square in squares))
-    except DicomError as error:
+    except (DicomError, ImageSetError) as error:
         return Read(image, path, reason=str(error))
     except MemoryError:
         raise

@@ -13,7 +13,9 @@ from siim_kernel.recipes.storing import to_dict
 
 HEAD = Phase(epochs=1, trainable="head", optimizer="adam", learning_rate=1e-3)
 ALL = Phase(epochs=1, trainable="all", optimizer="adam", learning_rate=1e-3)
-CNN9 = Recipe(name="tiny", about="", network="cnn9", pixels=PixelRecipe(size=16), phases=(ALL,), batch=8, n_folds=2)
+CNN9 = Recipe(name="tiny", about="", network="cnn9", top=(), pixels=PixelRecipe(size=16), phases=(ALL,), batch=8, n_folds=2)
+# What a run of the four study classes states of its labels.
+RULE = {"study_of_labels": np.eye(4).tolist(), "none_of_labels": [1.0, 0.0, 0.0, 0.0]}
 NARROW = Recipe(
     name="tiny-narrow",
     about="",

@@ -74,7 +74,7 @@ def test_only_the_recipes_heads_are_built():
 def test_the_scaling_is_inside_and_repeats_grey_to_three_channels(recipe, black, white):
     size = recipe.pixels.size
     model = networks.build(recipe)
-    probe = keras.Model(model.input, model.get_layer("three_channels").output)
+    probe = keras.Model(model.input, model.get_layer("scaling").output)
     assert model.get_layer(networks.BACKBONE).input_shape == (None, size, size, 3)
     for grey in (0, 1, 100, 254, 255):
         reached = probe.predict_on_batch(np.full((1, size, size, 1), grey, np.uint8))

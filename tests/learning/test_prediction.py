@@ -54,7 +54,16 @@ def test_flip_average_is_the_mean_of_both_views():
 
 def test_without_a_none_head_none_is_negative():
     mean = prediction.predict_squares(Stub(none=False), squares(LEFT, RIGHT), flip_average=True)
-    np.testing.assert_allclose(mean, [[0.25, 0.3, 0.2, 0.25, 0.25]], atol=1e-7)
+    np.testing.assert_allclose(mean, [[0.25, 0.3, 0.2, 0.25]], atol=1e-7)
+    rule = [np.array(value) for value in tiny.RULE.values()]
+    np.testing.assert_allclose(prediction.to_predicted(mean, *rule), [[0.25, 0.3, 0.2, 0.25, 0.25]], atol=1e-7)
+
+
+def test_labels_are_shared_out_among_the_study_classes_and_none():
+    """Two labels, the second of three classes in shares of .5, .3 and .2; then a `none` of its own."""
+    rule = np.array([[1, 0, 0, 0], [0, 0.5, 0.3, 0.2]]), np.array([1.0, 0.0])
+    np.testing.assert_allclose(prediction.to_predicted(np.array([[0.4, 0.6]]), *rule), [[0.4, 0.3, 0.18, 0.12, 0.4]])
+    np.testing.assert_allclose(prediction.to_predicted(np.array([[0.4, 0.6, 0.9]]), *rule), [[0.4, 0.3, 0.18, 0.12, 0.9]])
 
 
 def test_rows_of_a_set_come_in_their_order_in_batches():
@@ -73,7 +82,7 @@ def store_run(folder, recipe, model=None, fold=0):
     (model or networks.build(networks.without_imagenet(recipe))).save_weights(folder / runs.WEIGHTS)
     for name in (runs.FOLDS, runs.OUT_OF_FOLD, runs.HISTORY):
         (folder / name).write_text("")
-    runs.save(folder, recipe, fold, {"priors": dict.fromkeys(prediction.PREDICTED, 0.2), "prior_boxes": []})
+    runs.save(folder, recipe, fold, {"priors": dict.fromkeys(prediction.PREDICTED, 0.2), "prior_boxes": [], **tiny.RULE})
     return runs.load(folder)
 
 
@@ -188,7 +197,7 @@ def slow(monkeypatch):
     monkeypatch.setattr(prediction, "monotonic", time)
     monkeypatch.setattr(prediction, "place_model", place)
     monkeypatch.setattr(prediction.reading, "stream", stream)
-    stored = [SimpleNamespace(recipe=replace(tiny.CNN9, name=name, flip_average=True)) for name in models]
+    stored = [SimpleNamespace(recipe=replace(tiny.CNN9, name=name, flip_average=True), **tiny.RULE) for name in models]
     films = [(f"i{number:03d}", f"p{number:03d}") for number in range(100)]
 
     def predict(at, **more):
@@ -237,7 +246,7 @@ def test_films_that_the_time_did_not_reach_say_so(slow):
 
 def test_a_view_that_would_end_too_late_is_not_begun(slow):
     time, size = slow.clock, tiny.CNN9.pixels.size
-    stored = [SimpleNamespace(recipe=replace(tiny.CNN9, name=name)) for name in slow.models]
+    stored = [SimpleNamespace(recipe=replace(tiny.CNN9, name=name), **tiny.RULE) for name in slow.models]
     reads = [reading.Read("a", "", (np.zeros((size, size), np.uint8),), {"rows": 10, "columns": 20})]
     ensemble = prediction.Ensemble(stored, 8, time.deadline(100.0))
     assert ensemble.look(reads, 0)[1] == 2
@@ -287,7 +296,7 @@ def test_a_film_that_hangs_does_not_hold_up_the_end(slow, monkeypatch):
     monkeypatch.setattr(prediction, "place_model", lambda run: Slow(Clock(), 0.0, 0.2))
     films = [(f"i{number:03d}", "") for number in range(30)]
     recipe = replace(tiny.CNN9, name="first")
-    found = prediction.predict_films(films, [SimpleNamespace(recipe=recipe)], deadline=clock.after(1 / 3600))
+    found = prediction.predict_films(films, [SimpleNamespace(recipe=recipe, **tiny.RULE)], deadline=clock.after(1 / 3600))
     assert not released.is_set()
     assert len(found.images) == 20  # the four of the unfinished batch too
     assert found.not_read == tuple((image, "", plan.NO_TIME) for image, _ in films[20:])

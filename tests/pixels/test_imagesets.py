@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from siim_kernel import kernels
 from siim_kernel.errors import ImageSetError
-from siim_kernel.pixels import imagesets
+from siim_kernel.pixels import imagesets, reading
 from siim_kernel.pixels.building import build
 from siim_kernel.recipes.recipe import PixelRecipe
 from tests.pixels import made
@@ -297,6 +298,226 @@ def test_published_copies_that_are_wrong(tmp_path):
     (folder / "meta.csv").write_text("")
     with pytest.raises(ImageSetError, match="cannot be read as a CSV"):
         imagesets.open_set(folder)
+
+
+def relaid(folder, layout):
+    """A published copy in a layout in which copies are met; returns the folder that an operator names."""
+    meta = pd.read_csv(folder / "meta.csv", dtype=str)
+    if layout == "one deeper":
+        (folder / "copy").mkdir()
+        for name in ("train", "test", "meta.csv"):
+            (folder / name).rename(folder / "copy" / name)
+    elif layout == "train/train":
+        for split in ("train", "test"):
+            (folder / split).rename(folder / "moved")
+            (folder / split).mkdir()
+            (folder / "moved").rename(folder / split / split)
+    elif layout == "upper case":
+        for path in sorted(folder.rglob("*.png")):
+            path.rename(path.with_suffix(".PNG"))
+    elif layout == "suffixed files":
+        for path in sorted(folder.rglob("*.png")):
+            path.rename(path.with_name(path.stem + "_image.png"))
+    elif layout == "suffixed ids":
+        meta["image_id"] += ["_image", ".png", ".dcm"]
+        meta.to_csv(folder / "meta.csv", index=False)
+    elif layout == "more columns":
+        meta.insert(0, "Unnamed: 0", range(len(meta)))
+        meta.assign(StudyInstanceUID="s").rename(columns={"dim0": " Dim0"}).to_csv(folder / "meta.csv", index=False, encoding="utf-8-sig")
+        (folder / "study.csv").write_text("id\n")
+    elif layout == "droppings":
+        for name in ("._000.png", ".DS_Store", "Thumbs.db"):
+            (folder / "train" / name).write_bytes(b"")
+        (folder / "test" / "extra.png").write_bytes(b"")
+    elif layout == "floats":
+        meta.assign(dim0=meta.dim0 + ".0", split=meta.split.str.title()).to_csv(folder / "meta.csv", index=False)
+    return folder
+
+
+LAYOUTS = ("plain", "one deeper", "train/train", "upper case", "suffixed files", "suffixed ids", "more columns", "droppings", "floats")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_of_published_copies(tmp_path, layout):
+    opened = imagesets.open_set(relaid(publish(tmp_path), layout), RECIPE)
+    assert list(opened.table.image) == ["000", "001", "002"]
+    assert list(opened.table["rows"]) == [2000, 2001, 2002]
+    assert list(opened.table.split) == ["train", "train", "test"]
+    assert set(opened.table.source) == {"competition"}
+    assert [int(square.mean()) for square in opened.images] == [0, 50, 100]
+
+
+def test_a_copy_of_the_training_films_alone(tmp_path):
+    folder = publish(tmp_path)
+    shutil.rmtree(folder / "test")
+    assert list(imagesets.open_set(folder).table.image) == ["000", "001"]
+    shutil.rmtree(folder / "train")
+    with pytest.raises(ImageSetError, match=r"meta.csv names no images of train or test/ here"):
+        imagesets.open_set(folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("000,1,x,train", "line 3: dim1 is a number of pixels, got 'x'"),
+        ("000,0,1,train", "line 3: dim0 is a number of pixels, got '0'"),
+        ("000,,1,train", "line 3: dim0 is a number of pixels, got ''"),
+        ("000,1,1,../..", r"line 3: split is train or test, got '../..'"),
+        ("001,1,1,train", "line 2: each image has its own id, once, got '001'"),
+        (",1,1,train", "line 3: each image has its own id, once, got ''"),
+    ],
+)
+def test_lines_of_a_meta_csv_that_are_wrong(tmp_path, line, message):
+    folder = publish(tmp_path)
+    (folder / "meta.csv").write_text(f"image_id,dim0,dim1,split\n001,1,1,train\n{line}\n")
+    with pytest.raises(ImageSetError, match=message):
+        imagesets.open_set(folder)
+
+
+def test_published_copies_that_are_ambiguous(tmp_path):
+    for name in ("256", "512"):
+        publish(tmp_path / name)
+    with pytest.raises(ImageSetError, match="holds several published copies: 256, 512; name one of them"):
+        imagesets.open_set(tmp_path)
+    shutil.copy(tmp_path / "256" / "train" / "001.png", tmp_path / "256" / "train" / "001.jpg")
+    with pytest.raises(ImageSetError, match=r"image 001 has two files, 001.jpg and 001.png"):
+        imagesets.open_set(tmp_path / "256")
+
+
+def test_an_interrupted_build_beside_its_meta_csv_is_no_published_copy(tmp_path):
+    folder = publish(tmp_path)
+    (folder / imagesets.SCRATCH).mkdir()
+    with pytest.raises(ImageSetError, match="its build was interrupted"):
+        imagesets.open_set(folder)
+
+
+# Image sets out of published copies.
+
+
+def gradient(folder, form="png", size=64):
+    """A published copy whose films are ramps."""
+    publish(folder, form, size)
+    for number, path in enumerate(sorted(folder.rglob(f"*.{form}"))):
+        cv2.imwrite(str(path), np.roll(np.tile(np.linspace(0, 255, size), (size, 1)), 5 * number, axis=1).astype(np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize("size", [75, 64, 37])
+def test_a_recipe_of_another_size_out_of_a_published_copy(tmp_path, size):
+    recipe = PixelRecipe(size=size, equalise=True)
+    built = kernels.build_images(gradient(tmp_path / "copy"), tmp_path / "set", [recipe], workers=1)
+    assert (built.images, built.not_read) == (3, ())
+    opened = imagesets.open_set(tmp_path / "set", recipe)
+    assert opened.images.shape == (3, size, size)
+    assert opened.table[["image", "rows", "columns", "split", "source", "patient"]].to_numpy().tolist() == [
+        ["000", 2000, 3000, "train", "competition", ""],
+        ["001", 2001, 3000, "train", "competition", ""],
+        ["002", 2002, 3000, "test", "competition", ""],
+    ]
+    squares = reading.read_squares(tmp_path / "copy" / "train" / "001.png", [recipe])[0]
+    np.testing.assert_array_equal(opened.images[1], squares[0])
+    assert imagesets.verify(tmp_path / "set") == []
+
+
+def test_films_of_full_contrast_keep_their_greys_at_their_size(tmp_path):
+    copy = gradient(tmp_path / "copy")
+    kernels.build_images(copy, tmp_path / "set", [PixelRecipe(size=64)], split="train", workers=1)
+    np.testing.assert_array_equal(imagesets.open_set(tmp_path / "set").images[0], imagesets.open_set(copy).images[0])
+
+
+def test_splits_and_damaged_files_of_a_published_copy(tmp_path):
+    copy = gradient(tmp_path / "copy", form="jpg")
+    (copy / "train" / "001.jpg").write_bytes(b"\xff\xd8\xff")
+    built = kernels.build_images(copy, tmp_path / "set", [RECIPE], split="train", workers=1)
+    assert built.not_read == (("001", "train/001.jpg", "the file is cut short"),)
+    assert list(imagesets.open_set(tmp_path / "set").table.image) == ["000"]
+
+
+def test_another_meta_csv_is_another_set(tmp_path):
+    copy = gradient(tmp_path / "copy")
+    kernels.build_images(copy, tmp_path / "set", [RECIPE], workers=1)
+    (copy / "meta.csv").write_text((copy / "meta.csv").read_text().replace("2001", "2009"))
+    with pytest.raises(ImageSetError, match="is no empty folder and no image set of these films"):
+        kernels.build_images(copy, tmp_path / "set", [RECIPE], workers=1)
+
+
+def test_what_a_published_copy_cannot_give(tmp_path):
+    copy = gradient(tmp_path / "copy")
+    with pytest.raises(ImageSetError, match="have been stretched to squares; for aspect pad build from the DICOMs"):
+        kernels.build_images(copy, tmp_path / "set", [PixelRecipe(size=16, aspect="pad")], workers=1)
+    kernels.build_images(copy, tmp_path / "set", [RECIPE], form="png", workers=1)
+    with pytest.raises(ImageSetError, match="is an image set; take it as it is"):
+        kernels.build_images(tmp_path / "set", tmp_path / "second", [RECIPE], workers=1)
+
+
+def test_a_meta_csv_beside_dicoms_makes_them_no_copy(tmp_path):
+    path = tmp_path / "competition" / "train" / "s" / "r" / "i.dcm"
+    path.parent.mkdir(parents=True)
+    made.write(path, made.noisy(24, 24), PatientID="007")
+    (tmp_path / "competition" / "meta.csv").write_text("image_id,dim0,dim1,split\ni,1,1,train\n")
+    publish(tmp_path / "competition" / "resized")
+    kernels.build_images(tmp_path / "competition", tmp_path / "set", [RECIPE], workers=1)
+    assert list(imagesets.open_set(tmp_path / "set").table.patient) == ["007"]
+
+
+# Unions.
+
+
+@pytest.fixture
+def parts(finished, tmp_path):
+    """Three sets of one pixel recipe in three forms: i0..i3 as a memory map, 000..002 as files, j0..j3 as files."""
+    shutil.copytree(finished / "png", tmp_path / "third")
+    for path in sorted((tmp_path / "third").rglob("i?.png")):
+        path.rename(path.with_name(path.name.replace("i", "j")))
+    table = (tmp_path / "third" / "images.csv").read_text()
+    (tmp_path / "third" / "images.csv").write_text(table.replace("\ni", "\nj"))
+    folders = finished / "npy", publish(tmp_path / "second"), tmp_path / "third"
+    return [imagesets.open_set(folder, RECIPE) for folder in folders]
+
+
+def test_a_union_is_indexed_as_one_array(parts):
+    whole = np.concatenate([np.stack(list(part.images)) for part in parts])
+    joined = imagesets.union(parts)
+    assert list(joined.table.image) == ["i0", "i1", "i2", "i3", "000", "001", "002", "j0", "j1", "j2", "j3"]
+    assert list(joined.table.index) == list(range(11))
+    assert joined.recipe == RECIPE
+    assert joined.images.shape == whole.shape == (11, 16, 16)
+    assert joined.images.dtype == np.uint8
+    assert len(joined.images) == 11
+    for index in (0, 3, 4, 6, 7, 10, -1, np.int64(5)):
+        np.testing.assert_array_equal(joined.images[index], whole[index])
+        assert joined.images[index].shape == (16, 16)
+    for index in ([10, 0, 4, 4, 7, 3], np.array([-1, 5]), [], slice(2, 9, 3), whole[:, 0, 0] > 50):
+        index = np.array(index, int) if isinstance(index, list) else index
+        np.testing.assert_array_equal(joined.images[index], whole[index])
+    np.testing.assert_array_equal(np.stack(list(joined.images)), whole)
+    for index in (11, -12, [0, 11]):
+        with pytest.raises(IndexError):
+            joined.images[index]
+
+
+def test_a_union_reads_nothing_before_it_is_asked(parts):
+    for path in parts[2].images.paths:
+        path.unlink()
+    joined = imagesets.union(parts)
+    assert joined.images[[0, 5]].shape == (2, 16, 16)
+    with pytest.raises(ImageSetError, match="j0.png is not readable"):
+        joined.images[7]
+
+
+def test_a_union_names_clashes_and_other_recipes(parts, films, tmp_path):
+    with pytest.raises(ImageSetError, match="4 image ids stand in more than one set of the union: i0, i1, i2, i3; take one"):
+        imagesets.union([parts[0], parts[1], parts[0]])
+    with pytest.raises(ImageSetError, match="needs at least one image set"):
+        imagesets.union([])
+    build(films, tmp_path / "equalised", [PixelRecipe(size=16, equalise=True)])
+    with pytest.raises(ImageSetError, match="equalised was made by another pixel recipe: equalise: stored True, wanted False"):
+        imagesets.union([parts[1], imagesets.open_set(tmp_path / "equalised")])
+
+
+def test_a_union_of_unions_and_of_one(parts):
+    joined = imagesets.union([imagesets.union(parts[:2]), imagesets.union(parts[2:])])
+    np.testing.assert_array_equal(joined.images[[9, 4]], np.stack([parts[2].images[2], parts[1].images[0]]))
 
 
 def test_sums_that_were_begun_and_not_finished_are_no_file_of_the_set(tmp_path):

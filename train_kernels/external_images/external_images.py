@@ -1,21 +1,36 @@
-"""Kaggle kernel: what the attached COVID-19 Radiography Database holds, a line per class folder."""
+"""Kaggle kernel: COVID-19 Radiography Database -> image sets, on CPU. Other kernels take its output as a data source."""
 
 # %%
 import os
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 # %%
 # PARAMETERS
 DATASET = "covid19-radiography-database"
+RECIPES = ("main",)  # image sets for the pixel recipes of these
 # END PARAMETERS
 
 # %%
 INPUT = Path(os.environ.get("SIIM_KERNEL_INPUT", "/kaggle/input"))
+WORKING = Path(os.environ.get("SIIM_KERNEL_WORKING", "/kaggle/working"))
+
+
+def install():
+    """The package, and what this image lacks, from the attached wheels into scratch, never over the image's own."""
+    lacking = [name for name in ("python-gdcm", "imagecodecs", "pydicom") if not find_spec(name.removeprefix("python-"))]
+    wheels = {str(path.parent) for layout in ("", "datasets/*/") for path in INPUT.glob(f"{layout}siim-kernel-*/*.whl")}
+    sys.path.insert(0, tempfile.mkdtemp())
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", sys.path[0]]
+    subprocess.run([*pip, *(f"--find-links={folder}" for folder in sorted(wheels)), "siim-kernel", *lacking], check=True)
+
 
 # %%
 if __name__ == "__main__":
-    found = [path for layout in ("", "datasets/*/") for path in INPUT.glob(f"{layout}{DATASET}")]
-    if len(found) != 1:
-        raise SystemExit(f"dataset {DATASET} should be mounted once under {INPUT}, it is {len(found)} times: attach it to the kernel")
-    for folder in sorted({path.parent for path in found[0].rglob("*.png")}):
-        print(f"{folder.relative_to(found[0])}: {len(list(folder.glob('*.png')))} PNG files")
+    install()
+    from siim_kernel import kernels
+
+    kernels.external_on_kaggle(INPUT, WORKING, dataset=DATASET, recipes=RECIPES)

@@ -1,0 +1,1 @@
+"""What a run is worth: its measures with intervals, runs compared, runs explained."""

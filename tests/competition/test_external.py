@@ -1,0 +1,346 @@
+"""The COVID-19 Radiography Database: read without losing a row, built, and compared with other sources."""
+
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from siim_kernel import cli, kernels
+from siim_kernel.competition import external
+from siim_kernel.errors import ImageSetError, MountError, TableError
+from siim_kernel.labels import EXTERNAL_CLASSES
+from siim_kernel.pixels import imagesets
+from siim_kernel.recipes import main as recipes
+from siim_kernel.recipes.recipe import PixelRecipe
+from tests.competition import radiography
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The database with three films of each class."""
+    return radiography.make(tmp_path_factory.mktemp("published") / "COVID-19_Radiography_Dataset", 3)
+
+
+@pytest.fixture
+def database(published, tmp_path):
+    """One that a test may change."""
+    return shutil.copytree(published, tmp_path / "COVID-19_Radiography_Dataset")
+
+
+@pytest.mark.slow
+def test_the_whole_database_joins_with_no_row_lost(tmp_path):
+    found = external.read(radiography.make(tmp_path / "deeper" / "database", radiography.PUBLISHED).parent)
+    assert found.problems == ()
+    assert found.counts == {"covid_19": 3616, "LO": 6012, "NORMAL": 10192, "VIRALNEU": 1345}
+    assert len(found.images) == found.images.image.nunique() == 21165
+    assert (found.images.url != "").all()  # each found its row, those of Normal too
+    assert set(found.images.url[found.images["class"] == "NORMAL"]) == {"https://example.org/NORMAL"}
+
+
+def test_a_row_says_what_is_known_of_a_film(published):
+    found = external.read(published)
+    assert found.problems == ()
+    assert found.folder == published
+    assert tuple(found.counts) == EXTERNAL_CLASSES
+    assert found.images.image.tolist() == [f"{title}-{number}" for title, *_ in radiography.CLASSES for number in (1, 2, 3)]
+    assert found.images.iloc[-1].to_dict() == {
+        "image": "Viral Pneumonia-3",
+        "study": "Viral Pneumonia-3",
+        "series": "",
+        "class": "VIRALNEU",
+        "split": "train",
+        "path": str(published / "Viral Pneumonia/images/Viral Pneumonia-3.png"),
+        "file": "Viral Pneumonia/images/Viral Pneumonia-3.png",
+        "url": "https://example.org/Viral Pneumonia",
+    }
+
+
+@pytest.mark.parametrize("above", ["", "one", "one/two"])
+@pytest.mark.parametrize("inner", ["", "images", "Images"])
+def test_layouts(tmp_path, above, inner):
+    place = radiography.make(tmp_path / "mount" / above, 2, inner)
+    found = external.read(tmp_path / "mount")
+    assert (found.folder, found.problems) == (place, ())
+    assert set(found.counts.values()) == {2}
+
+
+def test_a_database_three_folders_deep_is_not_looked_for(tmp_path):
+    radiography.make(tmp_path / "mount/one/two/three", 1)
+    with pytest.raises(MountError, match="mount holds no class folder .*; found there: one/"):
+        external.read(tmp_path / "mount")
+
+
+@pytest.mark.parametrize(
+    "folders", [("covid", "LUNG OPACITY", "normal", "Viral_Pneumonia"), ("COVID-19", "Lung-Opacity", "NORMAL", "ViralPneumonia")]
+)
+@pytest.mark.parametrize("heading", ["File Name", "file_name", " FILE  NAME ", "FileName"])
+def test_letter_case_blanks_and_underscores(database, folders, heading):
+    for (title, _, _, _), folder in zip(radiography.CLASSES, folders, strict=True):
+        (database / title).rename(database / "renamed")
+        (database / "renamed").rename(database / folder)
+        (database / f"{title}.metadata.xlsx").unlink()
+        name = folder.upper().replace("_", " ")
+        radiography.metadata(
+            database / f"{name}.METADATA.XLSX", [f" {title.upper().replace('_', ' ')} -{number}.PNG" for number in (1, 2, 3)], heading
+        )
+    for path in sorted(database.rglob("images/*-2.png")):
+        path.rename(path.with_name(path.stem.lower() + ".PNG"))
+    found = external.read(database)
+    assert found.problems == ()
+    assert set(found.counts.values()) == {3}
+    assert (found.images.url != "").all()
+    assert "normal-2" in set(found.images.image)
+
+
+def test_what_does_not_match_is_named_and_every_file_kept(database):
+    names = [f"Normal-{number}" for number in range(20, 27)]
+    radiography.metadata(database / "Normal.metadata.xlsx", ["NORMAL-1", "normal-1", "NORMAL-2", *names, "", "Normal 2"])
+    (database / "COVID.metadata.xlsx").unlink()
+    (database / "Tuberculosis").mkdir()
+    (database / "Normal" / "more").mkdir()
+    (database / "Normal" / "images" / "list.txt").write_text("")
+    for dropping in (".DS_Store", "._Normal-1.png", "~$Normal.png"):
+        (database / "Normal" / "images" / dropping).write_text("")
+    shutil.copy(database / "Normal.metadata.xlsx", database / "Normal.metadata (1).xlsx")
+    shutil.copy(database / "Normal.metadata.xlsx", database / "Other.xlsx")
+    found = external.read(database)
+    assert found.problems == (
+        "1 folders are of no class and are not read: Tuberculosis",
+        "2 files and folders are no films and are not read: Normal/more, Normal/images/list.txt",
+        "class COVID has no COVID.metadata.xlsx: where its films come from is not known",
+        "1 rows of Normal.metadata.xlsx name a film again (the first counts): normal-1",
+        "1 rows of Normal.metadata.xlsx name no film",
+        "2 tables are of no class, or a second one, and are not read: Other.xlsx, Normal.metadata (1).xlsx",
+        "4 files have no row in the metadata (they are kept): COVID/images/COVID-1.png, COVID/images/COVID-2.png, "
+        "COVID/images/COVID-3.png, Normal/images/Normal-3.png",
+        "8 rows of the metadata have no file: Normal-20, Normal-21, Normal-22, Normal-23, Normal-24, ...",
+    )
+    assert set(found.counts.values()) == {3}
+    assert found.images.url[found.images.image == "Normal-3"].tolist() == [""]
+
+
+def test_masks_are_left_alone(published):
+    assert not found_in(published, "masks")
+
+
+def found_in(folder, word):
+    return [file for file in external.read(folder).images.file if word in file]
+
+
+def test_a_missing_class_lists_what_is_there(database):
+    shutil.rmtree(database / "Normal")
+    with pytest.raises(MountError, match=r"lacks the class folder Normal; found there: COVID.metadata.xlsx, COVID/, Lung_Opacity"):
+        external.read(database)
+    shutil.rmtree(database / "COVID")
+    with pytest.raises(MountError, match=r"lacks the class folders COVID, Normal; found there"):
+        external.read(database)
+    (database / "COVID").mkdir()
+    (database / "Normal" / "masks").mkdir(parents=True)
+    with pytest.raises(MountError, match=r"COVID holds no PNG or JPG file; found there: nothing"):
+        external.read(database)
+
+
+def test_folders_that_are_no_database(tmp_path, database):
+    for place in (tmp_path / "nowhere", database / "README.md.txt"):
+        with pytest.raises(MountError, match="is no folder; give that of the COVID-19 Radiography Database"):
+            external.read(place)
+    with pytest.raises(MountError, match=r"holds no class folder .*; found there: images/, masks/"):
+        external.read(database / "COVID")
+    shutil.copytree(database, tmp_path / "second")
+    with pytest.raises(MountError, match="holds the database more than once: .*second; name one of them"):
+        external.read(tmp_path)
+
+
+def test_one_name_for_two_films_is_refused(database):
+    (database / "normal").mkdir()
+    with pytest.raises(MountError, match="two folders of the class NORMAL: Normal and normal; remove one"):
+        external.read(database)
+    (database / "normal").rmdir()
+    shutil.copy(database / "Normal" / "images" / "Normal-1.png", database / "Normal" / "NORMAL-1.PNG")
+    with pytest.raises(TableError, match=r"one name, two films: .*NORMAL-1.PNG and .*images/Normal-1.png; remove the one"):
+        external.read(database)
+
+
+@pytest.mark.parametrize("content", ["nothing", "text", "cut", "zip", "html"])
+def test_a_broken_workbook_is_a_clear_error(database, tmp_path, content):
+    path = database / "Lung_Opacity.metadata.xlsx"
+    whole = path.read_bytes()
+    shutil.make_archive(tmp_path / "other", "zip", database / "COVID")
+    contents = {"nothing": b"", "text": b"FILE NAME,URL\n", "cut": whole[: len(whole) // 2], "html": b"<html>404</html>"}
+    path.write_bytes(contents.get(content, (tmp_path / "other.zip").read_bytes()))
+    with pytest.raises(TableError, match=r"Lung_Opacity.metadata.xlsx cannot be read as an Excel workbook: .*; download it again"):
+        external.read(database)
+
+
+def test_a_workbook_without_names(database):
+    pd.DataFrame({"NAME": ["a"], "URL": ["b"]}).to_excel(database / "COVID.metadata.xlsx", index=False)
+    with pytest.raises(TableError, match=r"COVID.metadata.xlsx lacks the column FILE NAME; it has NAME, URL"):
+        external.read(database)
+
+
+def test_numbers_and_missing_columns_in_a_workbook(database):
+    for number in (1, 2, 3):
+        (database / "COVID" / "images" / f"COVID-{number}.png").rename(database / "COVID" / "images" / f"{number}.png")
+    pd.DataFrame({"FILE NAME": [1, 2, 3]}).to_excel(database / "COVID.metadata.xlsx", index=False)
+    found = external.read(database)
+    assert found.problems == ()
+    assert found.images.image.tolist()[:3] == ["1", "2", "3"]
+    assert set(found.images.url[:3]) == {""}
+
+
+# Building.
+
+
+@pytest.fixture
+def mixed(database):
+    """The database with films of each kind that its sources have, and three that cannot be read."""
+    images = database / "COVID" / "images"
+    grey = np.random.default_rng(9).integers(0, 256, (40, 30), np.uint8)
+    cv2.imwrite(str(images / "COVID-4.png"), np.dstack([grey] * 3))
+    cv2.imwrite(str(images / "COVID-5.png"), grey.astype(np.uint16) * 257)
+    cv2.imwrite(str(images / "COVID-6.JPG"), grey)
+    cv2.imwrite(str(images / "COVID-7.png"), grey)
+    (images / "COVID-8.png").write_bytes((images / "COVID-7.png").read_bytes()[:-20])
+    (images / "COVID-9.png").write_bytes(b"<html>404</html>")
+    (images / "COVID-10.png").write_bytes(b"")
+    return database
+
+
+def test_build_by_the_command_line(mixed, tmp_path):
+    arguments = ["build-images", str(mixed.parent), str(tmp_path / "set"), "--external", "--size", "16", "--workers", "1", "--verify"]
+    done = subprocess.run([sys.executable, "-m", "siim_kernel.cli", *arguments], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert "warning: 7 files have no row in the metadata (they are kept): COVID/images/COVID-10.png" in done.stderr
+    assert "not read: COVID-8 (COVID/images/COVID-8.png): the file is cut short" in done.stderr
+    assert "every file is as it was written" in done.stdout
+    assert "Traceback" not in done.stderr
+    opened = imagesets.open_set(tmp_path / "set", PixelRecipe(size=16))
+    table = opened.table.set_index("image")
+    assert table["class"].value_counts().to_dict() == {"covid_19": 7, "LO": 3, "NORMAL": 3, "VIRALNEU": 3}
+    alike = {"source": "radiography", "series": "", "patient": "", "split": "train", "photometric": "MONOCHROME2", "transfer_syntax": ""}
+    assert {name: set(table[name]) for name in alike} == {name: {value} for name, value in alike.items()}
+    assert (table.study == table.index).all()
+    assert table.loc["COVID-4", ["rows", "columns"]].tolist() == [40, 30]
+    squares = dict(zip(opened.table.image, opened.images, strict=True))
+    np.testing.assert_array_equal(squares["COVID-4"], squares["COVID-7"])  # equal colours are grey
+    np.testing.assert_array_equal(squares["COVID-5"], squares["COVID-7"])  # 16 bits by their content
+    listed = pd.read_csv(tmp_path / "set" / "not_read.csv")
+    assert listed.values.tolist() == [
+        ["COVID-10", "COVID/images/COVID-10.png", "an empty file"],
+        ["COVID-8", "COVID/images/COVID-8.png", "the file is cut short"],
+        ["COVID-9", "COVID/images/COVID-9.png", "neither a PNG nor a JPG file"],
+    ]
+
+
+def test_an_interrupted_build_goes_on_and_a_finished_one_stays(published, tmp_path):
+    pixels = [PixelRecipe(size=16, equalise=True), PixelRecipe(size=24, aspect="pad")]
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kernels.build_external(published, tmp_path / "set", pixels, workers=1, progress=stop, say=str)
+    done = []
+    kernels.build_external(published, tmp_path / "set", pixels, workers=1, progress=lambda *now: done.append(now), say=str)
+    assert done == [(12, 12)]  # the first eight were there
+    built = kernels.build_external(published, tmp_path / "set", pixels, workers=1, progress=lambda *now: done.append(now), say=str)
+    assert (built.images, len(done)) == (12, 1)
+    kernels.build_external(published, tmp_path / "other", pixels, workers=1, say=str)
+    for size in ("16", "24"):
+        assert (tmp_path / "set" / size / "SHA256SUMS").read_bytes() == (tmp_path / "other" / size / "SHA256SUMS").read_bytes()
+
+
+def test_names_with_blanks_are_files_too(published, tmp_path):
+    kernels.build_external(published, tmp_path, [PixelRecipe(size=16)], form="png", workers=1, say=str)
+    assert (tmp_path / "train" / "Viral Pneumonia-1.png").is_file()
+    assert imagesets.open_set(tmp_path).images[11].shape == (16, 16)
+    assert imagesets.verify(tmp_path) == []
+
+
+def test_the_command_refuses_a_split_that_there_is_not(published, tmp_path):
+    shown = runner.invoke(cli.app, ["build-images", str(published), str(tmp_path / "set"), "--external", "--split", "test"])
+    assert shown.exit_code == 2
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("layout", ["covid19-radiography-database", "datasets/tawsifurrahman/covid19-radiography-database"])
+def test_the_kernel_on_both_layouts_of_kaggle(published, tmp_path, monkeypatch, capsys, layout):
+    root = tmp_path / "input"
+    shutil.copytree(published, root / layout / published.name, copy_function=os.link)
+    monkeypatch.setenv("SIIM_KERNEL_INPUT", str(root))
+    monkeypatch.setenv("SIIM_KERNEL_WORKING", str(tmp_path / "working"))
+    monkeypatch.setattr(recipes, "RECIPES", (replace(recipes.SMALL, name="main", pixels=PixelRecipe(size=16)),))
+    monkeypatch.setattr(kernels, "cores", lambda: 1)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)  # pip: the package is here
+    runpy.run_path(str(CHECKOUT / "train_kernels/external_images/external_images.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "3 covid_19, 3 LO, 3 NORMAL, 3 VIRALNEU" in said
+    assert "12 images, 0 films not read" in said
+    assert len(imagesets.open_set(tmp_path / "working" / "images", PixelRecipe(size=16)).table) == 12
+
+
+# Overlaps and unions with the competition.
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """A published copy of the competition of 32 pixels, and an external set of 24 that has two of its films, one of them as a JPG."""
+    folder = radiography.make(tmp_path / "database", 1, masks=False)
+    rng, rows = np.random.default_rng(1), []
+    (tmp_path / "copy" / "train").mkdir(parents=True)
+    for number in range(6):
+        film = cv2.resize(rng.integers(0, 256, (8, 8), np.uint8), (64, 64), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / "copy" / "train" / f"c{number}.png"), cv2.resize(film, (32, 32), interpolation=cv2.INTER_AREA))
+        rows.append((f"c{number}", 64, 64, "train"))
+        if number in (2, 4):
+            path = folder / "COVID" / "images" / f"COVID-{number}.{'png' if number == 2 else 'jpg'}"
+            cv2.imwrite(str(path), film)
+    pd.DataFrame(rows, columns=["image_id", "dim0", "dim1", "split"]).to_csv(tmp_path / "copy" / "meta.csv", index=False)
+    kernels.build_external(folder, tmp_path / "external", [PixelRecipe(size=24)], workers=1, say=str)
+    return tmp_path
+
+
+def test_planted_overlaps_are_found(sources):
+    sets = [imagesets.open_set(sources / "copy"), imagesets.open_set(sources / "external")]
+    found = external.overlaps(sets)
+    assert found.groups == (
+        (("competition", "c2"), ("radiography", "COVID-2")),
+        (("competition", "c4"), ("radiography", "COVID-4")),
+    )
+    assert found.films == {"competition": 2, "radiography": 2}
+    assert found.lines(most=1) == [
+        "2 films stand in more than one source (2 of competition, 2 of radiography)",
+        "  competition c2 = radiography COVID-2",
+        "  ...",
+    ]
+
+
+def test_what_is_twice_in_one_source_is_no_overlap(sources):
+    found = external.overlaps([imagesets.open_set(sources / "copy")] * 2)
+    assert (found.groups, found.films) == ((), {"competition": 0})
+    assert found.lines() == ["no film stands in more than one of the sources competition"]
+    assert external.overlaps([]).groups == ()
+
+
+def test_a_union_of_sources(sources):
+    kernels.build_images(sources / "copy", sources / "built", [PixelRecipe(size=24)], split="train", workers=1)
+    sets = [imagesets.open_set(sources / "built"), imagesets.open_set(sources / "external")]
+    joined = imagesets.union(sets)
+    assert joined.table["class"].tolist() == [""] * 6 + ["covid_19"] * 3 + ["LO", "NORMAL", "VIRALNEU"]
+    assert joined.table.source.tolist() == ["competition"] * 6 + ["radiography"] * 6
+    np.testing.assert_array_equal(joined.images[7], sets[1].images[1])
+    with pytest.raises(ImageSetError, match="size: stored 24, wanted 32"):
+        imagesets.union([imagesets.open_set(sources / "copy"), sets[1]])
