@@ -15,6 +15,7 @@ from siim_kernel import clock, machine, mounts
 from siim_kernel import runs as stored_runs
 from siim_kernel.competition import checking, external, tables
 from siim_kernel.competition import folds as folding
+from siim_kernel.competition import split_report, splits
 from siim_kernel.errors import ImageSetError, MountError, RecipeError, SubmissionError
 from siim_kernel.learning import drafts
 from siim_kernel.pixels import building, dicom, imagesets, published
@@ -82,6 +83,7 @@ def train(
     folds=None,
     n_folds=None,
     fold=None,
+    split=None,
     patients=None,
     imagenet=None,
     deadline=clock.UNLIMITED,
@@ -92,7 +94,7 @@ def train(
 
     recipe     a `Recipe`
     images     folders of image sets; the one made by the recipe's pixel recipe is taken
-    folds      CSV imageid,fold; without it folds are made as the recipe says (n_folds overrides its number)
+    folds      CSV imageid,fold; without it the films are parted as the recipe says (n_folds and split override it)
     fold       the fold that validates; None trains all in turn
     patients   CSV of patients where the image set and the DICOM headers do not tell them
     deadline   when to stop: the fold under way stays unfinished, which `say` tells, and the same call goes on with it
@@ -109,10 +111,15 @@ def train(
         say(f"warning: {len(material.left_out)} training images are not in {chosen.folder}: {', '.join(material.left_out[:5])}")
     if folds is not None:
         made = folding.read_folds(folds, material.table)
+        there = sorted(made["fold"].unique())
     else:
+        way, count = split or recipe.split, n_folds or recipe.n_folds
         same = folding.find_duplicates((np.asarray(chosen.images[row]) for row in material.rows), material.table["image"])
-        made = folding.make_folds(material.table, n_folds or recipe.n_folds, recipe.group, recipe.seed, same)
-    there = sorted(made["fold"].unique())
+        made = material.table[["image"]].set_axis(["imageid"], axis=1)
+        made["fold"] = splits.make_split(material.table, way, count, recipe.seed, same)
+        there = splits.validating(way, count)
+    for line in split_report.split_report(material.table, made["fold"].to_numpy(), fold or 0).lines():
+        say(line)
     if fold is not None and fold not in there:
         raise RecipeError(f"there is no fold {fold}; there are {', '.join(map(str, there))}")
     found, session = [], fitting.Session(deadline)

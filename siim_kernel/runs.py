@@ -21,6 +21,7 @@ from siim_kernel.recipes.storing import difference, from_dict, to_dict
 
 RECORD, WEIGHTS, FOLDS, OUT_OF_FOLD, HISTORY = "run.json", "model.weights.h5", "folds.csv", "out_of_fold.csv", "history.csv"
 FILES = (WEIGHTS, FOLDS, OUT_OF_FOLD, HISTORY)
+FINAL_TEST = "final_test.csv"  # as out_of_fold.csv, of the films of a final test; only where the split has one
 STATE = "state.npz"  # of a training that is not finished, in place of all of these; `learning.states` writes and reads it
 FORMAT = 1
 VERSIONED = (
@@ -95,7 +96,7 @@ def save(folder, recipe, fold, facts):
         "fold": fold,
         **facts,
         "versions": versions(),
-        "files": {name: sha256(folder / name) for name in FILES},
+        "files": {name: sha256(folder / name) for name in (*FILES, FINAL_TEST) if name in FILES or (folder / name).exists()},
     }
     write_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
 
@@ -134,7 +135,7 @@ def load(folder, recipe=None):
         found = record.get("format") if isinstance(record, dict) else record
         raise RunError(f"{folder / RECORD} has format {found!r}, this version reads {FORMAT}; use the version that wrote it")
     _require_sound(record, folder)
-    for name in FILES:
+    for name in record["files"]:
         if not (folder / name).is_file():
             raise RunError(f"{folder} lacks {name}, which belongs to a run; copy the whole run again")
         if (found := sha256(folder / name)) != (said := record["files"][name]):

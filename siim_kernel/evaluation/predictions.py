@@ -130,7 +130,10 @@ def _truth(truth, images, labels):
 
 
 def _probabilities(values, images, labels):
-    values = np.asarray(values, dtype=np.float64)
+    try:
+        values = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise RunError(f"probabilities are not a table of numbers: {error}; give a row of {len(labels)} numbers for each film") from None
     if values.ndim != 2 or values.shape[1] != len(labels):
         raise RunError(f"probabilities are of shape {values.shape}; a row for each film and a column for each of {labels} are expected")
     sums = values.sum(axis=1)

@@ -42,7 +42,7 @@ def representativeness(train, validation, final_test, human_error=None, resample
     # The first row are the films as they are, each patient once; the others are resamples.
     errors = np.full((1 + resamples, len(ERRORS), len(MEASURES)), np.nan)
     errors[:, 0] = np.nan if human_error is None else human_error
-    for name, values in _errors(given, resamples, np.random.default_rng(seed)).items():
+    for name, values in _errors(given, resamples, seed).items():
         errors[:, ERRORS.index(name)] = values
     values = np.concatenate([errors, np.diff(errors, axis=1)], axis=1).transpose(0, 2, 1).reshape(1 + resamples, -1)
     low, high, _ = limits(values[1:], level)
@@ -50,17 +50,18 @@ def representativeness(train, validation, final_test, human_error=None, resample
     return pd.DataFrame({"value": values[0], "low": low, "high": high}, index=index)
 
 
-def _errors(parts, resamples, generator):
+def _errors(parts, resamples, seed):
     """Part to its errors, float [1 + resamples, 2]: as it is, then of each resample."""
     groups = group_numbers(np.concatenate([part.patients for part in parts.values()]))
     n_groups = int(groups.max()) + 1
     groups = dict(zip(parts, np.split(groups, np.cumsum([len(part) for part in parts.values()])[:-1]), strict=True))
-    # Patients of the same parts are drawn among themselves.
-    stands_in = sum(2**place * np.isin(np.arange(n_groups), members) for place, members in enumerate(groups.values()))
+    # Patients of the same parts are drawn among themselves, by numbers of their own: so a part's interval does not hang on
+    # which others are given.
+    stands_in = sum(2 ** ERRORS.index(name) * np.isin(np.arange(n_groups), members) for name, members in groups.items())
     drawn = np.ones((1 + resamples, n_groups), np.uint16)
     for pattern in np.unique(stands_in):
         members = np.flatnonzero(stands_in == pattern)
-        drawn[1:, members] = draws(len(members), resamples, generator)
+        drawn[1:, members] = draws(len(members), resamples, np.random.default_rng([seed, pattern]))
     errors = {}
     for name, part in parts.items():
         cells = cell_counts(part, groups[name], n_groups)

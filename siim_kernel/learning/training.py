@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from siim_kernel import runs
 from siim_kernel.competition import folds as folding
-from siim_kernel.competition import schemes
+from siim_kernel.competition import schemes, splits
 from siim_kernel.errors import ImageSetError, RunError, TableError
 from siim_kernel.labels import SCHEMES
 from siim_kernel.learning import fitting, networks, pipeline, prediction, priors, states
@@ -110,8 +110,9 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, session=None, 
     imagesets.require_recipe(material.images.recipe, recipe.pixels, material.images.folder)
     if folds["imageid"].tolist() != material.table["image"].tolist():
         raise TableError("the folds are not of the films to train on, in their order; make or read them for this training table")
-    validating = (folds["fold"] == fold).to_numpy()
-    if validating.all() or not validating.any():
+    validating, testing = (folds["fold"] == fold).to_numpy(), (folds["fold"] == splits.FINAL_TEST).to_numpy()
+    learning = ~validating & ~testing
+    if fold == splits.FINAL_TEST or not learning.any() or not validating.any():
         there = ", ".join(map(str, sorted(folds["fold"].unique())))
         raise TableError(f"fold {fold} has {validating.sum()} of {len(validating)} films; there are the folds {there}")
     split = _split(material, folds, fold)
@@ -131,7 +132,7 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, session=None, 
         places = strategy()
         with places.scope():
             model = networks.build(networks.without_imagenet(recipe) if state else recipe, imagenet)
-        learn = _examples(material, ~validating, recipe, balanced=True)
+        learn = _examples(material, learning, recipe, balanced=True)
         check = _examples(material, validating, recipe, balanced=False)
         save = partial(states.write, out, identity)
         try:
@@ -144,9 +145,11 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, session=None, 
     # As it will be loaded for prediction, and without the optimizer, which Keras would store with the weights.
     model = networks.build(networks.without_imagenet(recipe))
     model.set_weights(kept)
-    learnt, scheme = material.table[~validating], SCHEMES[recipe.labels]
-    study_of_labels, none_of_labels = schemes.to_study(scheme, learnt), schemes.to_none(scheme)
-    out_of_fold = _out_of_fold(model, recipe, material, validating, fold, (study_of_labels, none_of_labels))
+    learnt, scheme = material.table[learning], SCHEMES[recipe.labels]
+    study_of_labels, none_of_labels = rule = schemes.to_study(scheme, material.table[~testing]), schemes.to_none(scheme)
+    tables = {runs.OUT_OF_FOLD: _predictions(model, recipe, material, validating, fold, rule)}
+    if testing.any():
+        tables[runs.FINAL_TEST] = _predictions(model, recipe, material, testing, fold, rule)
     facts = {
         "split": split,
         "priors": priors.class_priors(learnt),
@@ -164,16 +167,17 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, session=None, 
             "parameters": model.count_params(),
         },
     }
-    _store(out, recipe, fold, model, out_of_fold, folds, progress.history, facts)
+    _store(out, recipe, fold, model, tables, folds, progress.history, facts)
     return runs.load(out)
 
 
-def _store(out, recipe, fold, model, out_of_fold, folds, history, facts):
+def _store(out, recipe, fold, model, tables, folds, history, facts):
     """Writes a finished run's files, its record last, and takes the state away. RunError where the disk does not take them."""
     _require_room(out, model)
     try:
         model.save_weights(out / runs.WEIGHTS)
-        out_of_fold.to_csv(out / runs.OUT_OF_FOLD, index=False, lineterminator="\n")
+        for name, table in tables.items():
+            table.to_csv(out / name, index=False, lineterminator="\n")
         folding.write_folds(folds, out / runs.FOLDS)
         pd.DataFrame(history).to_csv(out / runs.HISTORY, index=False, lineterminator="\n")
         runs.save(out, recipe, fold, facts)
@@ -197,8 +201,9 @@ def _split(material, folds, fold):
     listed = json.dumps([*truth, folds["fold"].tolist()])
     return {
         "folds": int(folds["fold"].nunique()),
-        "training_images": int((folds["fold"] != fold).sum()),
+        "training_images": int((~folds["fold"].isin([fold, splits.FINAL_TEST])).sum()),
         "validation_images": int((folds["fold"] == fold).sum()),
+        "final_test_images": int((folds["fold"] == splits.FINAL_TEST).sum()),
         "sha256": runs.digest(listed),
         "image_set": runs.digest((material.images.folder / imagesets.TABLE).read_bytes())
         if (material.images.folder / imagesets.TABLE).exists()
@@ -222,11 +227,13 @@ def _examples(material, chosen, recipe, balanced):
     return pipeline.examples(material.images.images, material.rows[chosen], material.table[chosen], recipe, balanced)
 
 
-def _out_of_fold(model, recipe, material, validating, fold, rule):
-    """Predictions of the validation films: image, study, patient, label, reading, size, fold, the labels of the recipe's scheme,
-    the four classes, none."""
-    probabilities = prediction.predict_set(model, material.images.images, material.rows[validating], recipe)
-    table = material.table.loc[validating, ["image", "study", "patient", "label", "reading", "rows", "columns"]].assign(fold=fold)
+def _predictions(model, recipe, material, chosen, fold, rule):
+    """Predictions of some films that the network never saw.
+
+    Columns: image, study, patient, label, reading, rows, columns, fold, the labels of the recipe's scheme, the four classes, none.
+    """
+    probabilities = prediction.predict_set(model, material.images.images, material.rows[chosen], recipe)
+    table = material.table.loc[chosen, ["image", "study", "patient", "label", "reading", "rows", "columns"]].assign(fold=fold)
     table[list(prediction.columns(recipe))] = probabilities
     table[list(prediction.PREDICTED)] = prediction.to_predicted(probabilities, *rule)
     return table

@@ -13,13 +13,12 @@ from siim_kernel.labels import SCHEMES
 NETWORKS = ("xception", "narrow_xception", "cnn9", "vgg16", "vgg19", "resnet18", "resnet50", "inception_v3", "densenet121", "alexnet")
 HEADS = ("study", "none")
 TOP = ("pooling", "batch_norm", "relu", "flatten", "dense256", "dropout")
-SPLITS = ("folds", "folder", "arrays", "union", "continued")
+SPLITS = ("patient", "image", "union", "thesis_final_test", "thesis_folder", "thesis_array", "thesis_union", "thesis_continued")
 SOURCES = ("competition", "radiography")
 ASPECTS = ("stretch", "pad")
 SCALINGS = ("backbone", "unit")
 OPTIMIZERS = ("sgd", "adam", "nadam", "rmsprop")
 BALANCES = ("none", "class_weights", "sampling")
-GROUPS = ("patient", "study", "image")
 
 
 def _require(condition, text):
@@ -160,8 +159,7 @@ class Recipe:
     mixed_precision float16 compute where a GPU has it
     flip_average    prediction is the mean over the film and its mirror
     sources         of films, joined in this order
-    split           "folds" (by group), or the thesis's own: "folder", "arrays", "union", "continued"
-    group, n_folds  how folds are made where no folds CSV is given
+    split, n_folds  how the films are parted where no folds CSV is given: one of `SPLITS`, see `competition.splits`
     start           name of the recipe whose run's weights are the start, "" for none
     """
 
@@ -188,8 +186,7 @@ class Recipe:
     mixed_precision: bool = False
     flip_average: bool = False
     sources: tuple[str, ...] = ("competition",)
-    split: str = "folds"
-    group: str = "patient"
+    split: str = "patient"
     n_folds: int = 5
     start: str = ""
 
@@ -240,7 +237,6 @@ class Recipe:
         )
         _require(self.balance in BALANCES, f"recipe {self.name}: balance is one of {', '.join(BALANCES)}, got {self.balance!r}")
         _require(self.keep in ("best", "last"), f"recipe {self.name}: keep is best or last, got {self.keep!r}")
-        _require(self.group in GROUPS, f"recipe {self.name}: group is one of {', '.join(GROUPS)}, got {self.group!r}")
         _require(
             _is_number(self.dropout, 0) and self.dropout < 1, f"recipe {self.name}: dropout is from 0 to below 1, got {self.dropout!r}"
         )

@@ -17,8 +17,8 @@ AUGMENTATION_B = _legacy(flip=0.5, vertical_flip=0.5, shift=0.1)
 AUGMENTATION_C = _legacy(flip=0.5, shift=0.1, brightness=(0.9, 1.1))
 
 _common = partial(Recipe, heads=("study",), loss_weights=(1.0,), scaling="unit", keep="last", batch=16)
-_folder = partial(_common, pixels=PixelRecipe(size=299, equalise=True), split="folder", augmentation=AUGMENTATION_A)
-_arrays = partial(_common, pixels=PixelRecipe(size=299), split="arrays")
+_folder = partial(_common, pixels=PixelRecipe(size=299, equalise=True), split="thesis_folder", augmentation=AUGMENTATION_A)
+_arrays = partial(_common, pixels=PixelRecipe(size=299), split="thesis_array")
 _imagenet_xception = {"network": "xception", "weights": "imagenet"}
 
 HEAD_NADAM = Phase(epochs=10, trainable="head", optimizer="nadam", learning_rate=0.001)
@@ -219,7 +219,7 @@ THESIS = (
             **_imagenet_xception,
             labels="2L_opacity_no_opacity",
             sources=("competition", "radiography"),
-            split="union",
+            split="thesis_union",
             top=("pooling", "batch_norm"),
             phases=(replace(HEAD_NADAM, epochs=20),),
         ),
@@ -242,7 +242,7 @@ THESIS = (
             network="xception",
             labels="2L_opacity_no_opacity",
             sources=("competition", "radiography"),
-            split="union",
+            split="thesis_union",
             top=("pooling", "batch_norm"),
             start="thesis-union",
             phases=(Phase(epochs=50, trainable="all", optimizer="nadam", learning_rate=0.001, patience=3),),
@@ -264,7 +264,7 @@ THESIS = (
             about="from thesis-union's weights, the competition's films alone",
             network="xception",
             labels="label_opacity",
-            split="continued",
+            split="thesis_continued",
             top=("pooling", "batch_norm"),
             start="thesis-union",
             phases=(Phase(epochs=15, trainable="all", optimizer="nadam", learning_rate=0.01),),

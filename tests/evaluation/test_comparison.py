@@ -63,6 +63,7 @@ def test_sign_flips_are_all_counted(net):
 
 def test_many_films_have_a_p():
     assert sign_flip_p(np.array([1] * 1500 + [-1] * 1500)) == pytest.approx(1)
+    assert sign_flip_p(np.array([2, -2] * 38)) == 1  # the chances add up to a little more
     assert 0 <= sign_flip_p(np.ones(3000, int)) < 1e-300
 
 
@@ -193,6 +194,15 @@ def test_what_delong_cannot_say_is_nan():
     constant = delong(judged.two(TRUTH, FIRST), judged.two(TRUTH, [0.5] * 5), "Yes")
     assert constant.difference == 0.5
     assert np.isnan([constant.p, constant.low, constant.high]).all()
+
+
+def test_rounding_is_no_variance():
+    """The first run lifts each of 7 positives over one of 7 negatives more: each film says 1/7, in numbers that are rounded."""
+    truth, places = [1] * 7 + [0] * 7, np.arange(7) * 2
+    first, second = np.concatenate([places + 2, places + 1]) / 20, np.concatenate([places + 1, places + 2]) / 20
+    found = delong(judged.two(truth, first), judged.two(truth, second), "Yes")
+    assert found.difference == pytest.approx(1 / 7)
+    assert np.isnan([found.p, found.low, found.high]).all()
 
 
 @pytest.mark.parametrize("test", [mcnemar, lambda first, second: delong(first, second, "Yes")], ids=["mcnemar", "delong"])

@@ -47,9 +47,12 @@ def test_pandas_columns_pass():
         ({"truth": ["None", "Yes", "Yes"]}, TableError, "whole numbers"),
         ({"probabilities": [0.9, 0.5, 1.0]}, RunError, "shape (3,)"),
         ({"probabilities": [[0.9, 0.1, 0.0]] * 3}, RunError, "shape (3, 3)"),
+        ({"probabilities": [["0.9", "x"]] * 3}, RunError, "not a table of numbers"),
+        ({"probabilities": [[0.9, 0.1], [0.5], [0, 1]]}, RunError, "not a table of numbers"),
         ({"probabilities": [[0.9, 0.1], [np.nan, 0.5], [0, 1]]}, RunError, "j: nan, 0.5"),
         ({"probabilities": [[0.9, 0.1], [np.inf, 0.5], [0, 1]]}, RunError, "j: inf"),
         ({"probabilities": [[0.9, 0.1], [0.5, 0.5], [-1, 2]]}, RunError, "k: -1, 2"),
+        ({"probabilities": [[0.9, 0.1], [-0.005, 1], [0, 1]]}, RunError, "j: -0.005, 1"),
         ({"probabilities": [[0.9, 0.9], [0.5, 0.5], [0, 1]]}, RunError, "1 films"),
     ],
 )

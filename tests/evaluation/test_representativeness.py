@@ -54,6 +54,14 @@ def test_a_part_alone_has_the_interval_of_its_accuracy():
     assert error.tolist() == pytest.approx([1 - row.value, 1 - row.high, 1 - row.low], abs=0.01)
 
 
+def test_a_part_has_the_same_interval_whichever_others_are_given():
+    parts = [judged.of_counts([[8, 2], [3, 7]]), judged.of_counts([[4, 2], [3, 7]]), judged.of_counts([[8, 5], [3, 7]])]
+    together = representativeness(*parts, resamples=80).loc["error"]
+    for place, name in enumerate(("train", "validation", "final_test")):
+        alone = [part if number == place else None for number, part in enumerate(parts)]
+        assert representativeness(*alone, resamples=80).loc["error"].loc[name].equals(together.loc[name])
+
+
 def test_patients_in_several_parts_are_drawn_for_all():
     """The same patients, all alike, in both parts: the gap is as sure as a paired difference, not as two samples."""
     part = judged.alike(np.random.default_rng(0), 60)
