@@ -243,7 +243,7 @@ def train(
     Stopped or killed, the same command goes on where it was, to the same result. Every session finishes at least one epoch.
     """
     from siim_kernel import clock, kernels
-    from siim_kernel.recipes import main as recipes
+    from siim_kernel.recipes import catalogue as recipes
 
     if folds is not None and n_folds is not None:
         raise typer.BadParameter("--folds and --n-folds exclude each other")
@@ -325,16 +325,21 @@ def score(
 
 
 @app.command()
-def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe whole.")] = None):
-    """List the recipes, or print one."""
-    from siim_kernel.recipes import main as own
+def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe whole, with what was printed of it.")] = None):
+    """List the recipes with the figures that were printed of them (per cent), or print one."""
+    from siim_kernel.recipes import catalogue
     from siim_kernel.recipes.storing import to_dict
 
     if name is not None:
-        print(json.dumps(to_dict(own.by_name(name)), indent=1))
+        recipe = catalogue.by_name(name)
+        print(json.dumps(to_dict(recipe), indent=1))
+        for line in catalogue.printed_lines(recipe):
+            print(line)
         return
-    for recipe in own.RECIPES:
-        print(f"{recipe.name:16}{recipe.pixels.size:>5} px  {recipe.about}")
+    rows = [catalogue.HEADINGS, *catalogue.table()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 @app.command()

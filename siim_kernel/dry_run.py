@@ -20,7 +20,7 @@ from siim_kernel.errors import DeliveryError, MountError
 from siim_kernel.files import write_atomically
 from siim_kernel.labels import STUDY_CLASSES
 from siim_kernel.learning import priors
-from siim_kernel.recipes import main as recipes
+from siim_kernel.recipes import catalogue as recipes
 
 PHANTOM_STUDIES, PHANTOM_SCALE, PHANTOM_SEED = 400, 0.2, 0
 HIDDEN_IMAGES = 6500  # the hidden test set is "roughly the same scale as the training dataset"

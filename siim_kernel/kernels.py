@@ -20,7 +20,7 @@ from siim_kernel.errors import ImageSetError, MountError, RecipeError, Submissio
 from siim_kernel.learning import drafts
 from siim_kernel.pixels import building, dicom, imagesets, published
 from siim_kernel.pixels.workers import Lost, in_order
-from siim_kernel.recipes import main as own_recipes
+from siim_kernel.recipes import catalogue as own_recipes
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded: its banners are no messages of ours
 NOT_READ_LIMIT = 0.2  # share of the sample's images above which a submission is not to be trusted
@@ -36,21 +36,18 @@ def cores():
 def build_images(source, out, pixels, form="npy", split="both", workers=None, backend="local", progress=None):
     """Builds image sets of a competition's films; returns `pixels.building.Built`.
 
-    source  the competition folder; only the split asked for is read, and no CSV is needed. Or a published copy of its films,
-            resized to squares (`pixels.published`): they are made larger or smaller as films are
+    source  the competition folder; only the split asked for is read, and no CSV is needed. Or a resized copy (`pixels.published`)
     pixels  pixel recipes, one a size
     split   "train", "test" or "both"
 
     Films that cannot be read are left out and named in the result. Raises MountError, TableError, ImageSetError.
     """
-    chosen = tables.SPLITS if split == "both" else (split,)
+    chosen = [name for name in tables.SPLITS if split == name or (split == "both" and (Path(source) / name).is_dir())]
     if published.is_published(source):
-        films = published.films(source, chosen if split != "both" else None, pixels)
+        films = published.films(source, chosen, pixels)
+    elif not chosen:
+        raise MountError(f"{source} has neither train/ nor test/; give the competition folder")
     else:
-        if split == "both":
-            chosen = tuple(name for name in tables.SPLITS if (Path(source) / name).is_dir())
-            if not chosen:
-                raise MountError(f"{source} has neither train/ nor test/; give the competition folder")
         films = pd.concat([tables.films(source, name).assign(split=name) for name in chosen], ignore_index=True)
     return building.build(films, out, pixels, form=form, workers=workers or cores(), backend=backend, progress=progress)
 
@@ -60,19 +57,15 @@ def build_external(source, out, pixels, form="npy", workers=None, backend="local
 
     source  its folder, as published
     pixels  pixel recipes, one a size
-    say     called with a line for what does not fit together in it
+    say     called with a line for each thing that does not fit together in it, and with the counts
 
     All films are of the split "train", each its own study; the class is one of `labels.EXTERNAL_CLASSES`. Files that cannot be
     read are left out and named in the result. Raises MountError, TableError, ImageSetError.
     """
     database = external.read(source)
-    for problem in database.problems:
-        say(f"warning: {problem}")
-    say(f"{database.folder}: {', '.join(f'{count} {name}' for name, count in database.counts.items())}")
-    classes = dict(zip(database.images["image"], database.images["class"], strict=True))
-    return building.build(
-        database.images, out, pixels, form, external.SOURCE, classes, workers=workers or cores(), backend=backend, progress=progress
-    )
+    for line in database.lines():
+        say(line)
+    return building.build(database.images, out, pixels, form, external.SOURCE, database.classes, workers or cores(), backend, progress)
 
 
 def train(

@@ -21,7 +21,7 @@ from siim_kernel.errors import ImageSetError, MountError, RecipeError, RunError,
 from siim_kernel.labels import NONE, STUDY_CLASSES
 from siim_kernel.learning import plan
 from siim_kernel.pixels import imagesets, reading
-from siim_kernel.recipes import main as recipes
+from siim_kernel.recipes import catalogue as recipes
 from siim_kernel.recipes.recipe import PixelRecipe
 from tests.pixels import faults
 

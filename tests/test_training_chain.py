@@ -6,7 +6,7 @@ import pytest
 
 from siim_kernel import dry_run, kernels, runs
 from siim_kernel.delivery import rehearsal
-from siim_kernel.recipes import main as recipes
+from siim_kernel.recipes import catalogue as recipes
 
 COMPETITION = "siim-covid19-detection"
 
@@ -17,7 +17,7 @@ def sources(phantom, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sources")
     (folder / "code").mkdir()
     dry_run.build_wheel(dry_run.find_checkout(), folder / "scratch", folder / "code")
-    kernels.build_images(phantom / "competition", folder / "output" / "images", [recipes.TINY.pixels], split="train")
+    kernels.build_images(phantom / "competition", folder / "output" / "images", [recipes.by_name("tiny").pixels], split="train")
     return {COMPETITION: phantom / "competition", "siim-kernel-code": folder / "code", "siim-kernel-images": folder / "output"}
 
 

@@ -45,6 +45,16 @@ class Database:
         """Films by class, in the order of `labels.EXTERNAL_CLASSES`."""
         return {name: int((self.images["class"] == name).sum()) for name in EXTERNAL_CLASSES}
 
+    @property
+    def classes(self):
+        """Class by image id."""
+        return dict(zip(self.images["image"], self.images["class"], strict=True))
+
+    def lines(self):
+        """The problems as warnings, and the counts: what an operator is told."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        return [*(f"warning: {problem}" for problem in self.problems), f"{self.folder}: {counts}"]
+
 
 def read(folder):
     """The `Database` in a folder, or packed one or two folders deeper.

@@ -20,12 +20,12 @@ _RECIPE = "pixels.json"  # an image set of this package has it and may have a `m
 def find(folder):
     """The folder of a published copy, `folder` itself or the one below it; None where there is none.
 
-    Raises ImageSetError where several stand below it, and for an image set of this package: its films stand elsewhere.
+    Raises ImageSetError where several stand below it, and for an image set of this package that looks like one: its films stand elsewhere.
     """
     folder = Path(folder)
-    if (folder / _RECIPE).exists():
-        raise ImageSetError(f"{folder} is an image set; take it as it is, or build another one from the films that it was built from")
     if (folder / META).is_file():
+        if (folder / _RECIPE).exists():
+            raise ImageSetError(f"{folder} is an image set; take it as it is, or build another one from the films that it was built from")
         return folder
     if any((folder / split).is_dir() for split in SPLITS):
         return None

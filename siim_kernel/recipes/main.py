@@ -1,6 +1,5 @@
 """The project's own recipes: the main one for Kaggle's GPUs, and small ones for a desk without one."""
 
-from siim_kernel.errors import RecipeError
 from siim_kernel.recipes.recipe import Augmentation, Phase, PixelRecipe, Recipe
 
 GENTLE = Augmentation(flip=0.5, rotate=8.0, zoom=0.1, shift=0.05, brightness=(0.9, 1.1), contrast=(0.85, 1.15), gamma=(0.85, 1.18))
@@ -70,12 +69,4 @@ TINY = Recipe(
     ),
 )
 
-RECIPES = (MAIN, SMALL, SMALL_IMAGENET, TINY)
-
-
-def by_name(name):
-    """The recipe of that name. Raises RecipeError that lists the names there are."""
-    for recipe in RECIPES:
-        if recipe.name == name:
-            return recipe
-    raise RecipeError(f"there is no recipe {name!r}; there are {', '.join(recipe.name for recipe in RECIPES)}")
+OWN = (MAIN, SMALL, SMALL_IMAGENET, TINY)

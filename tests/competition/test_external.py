@@ -19,7 +19,7 @@ from siim_kernel.competition import external
 from siim_kernel.errors import ImageSetError, MountError, TableError
 from siim_kernel.labels import EXTERNAL_CLASSES
 from siim_kernel.pixels import imagesets
-from siim_kernel.recipes import main as recipes
+from siim_kernel.recipes import catalogue as recipes
 from siim_kernel.recipes.recipe import PixelRecipe
 from tests.competition import radiography
 
@@ -333,6 +333,8 @@ def test_what_is_twice_in_one_source_is_no_overlap(sources):
     assert (found.groups, found.films) == ((), {"competition": 0})
     assert found.lines() == ["no film stands in more than one of the sources competition"]
     assert external.overlaps([]).groups == ()
+    copy, other = imagesets.open_set(sources / "copy"), imagesets.open_set(sources / "external")
+    assert external.overlaps([copy, copy, other]) == external.overlaps([copy, other])
 
 
 def test_a_union_of_sources(sources):

@@ -433,6 +433,13 @@ def test_splits_and_damaged_files_of_a_published_copy(tmp_path):
     assert list(imagesets.open_set(tmp_path / "set").table.image) == ["000"]
 
 
+@pytest.mark.parametrize("split", ["both", "test"])
+def test_a_nested_copy_and_its_splits(tmp_path, split):
+    copy = relaid(gradient(tmp_path / "copy"), "one deeper")
+    built = kernels.build_images(copy, tmp_path / "set", [RECIPE], split=split, workers=1)
+    assert built.images == {"both": 3, "test": 1}[split]
+
+
 def test_another_meta_csv_is_another_set(tmp_path):
     copy = gradient(tmp_path / "copy")
     kernels.build_images(copy, tmp_path / "set", [RECIPE], workers=1)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siim_kernel.errors import RecipeError
-from siim_kernel.recipes import main
+from siim_kernel.recipes import catalogue as main
 from siim_kernel.recipes.recipe import ASPECTS, Augmentation, Phase, PixelRecipe, Recipe
 from siim_kernel.recipes.storing import difference, from_dict, to_dict
 
