@@ -32,6 +32,6 @@ def install():
 # %%
 if __name__ == "__main__":
     install()
-    from siim_kernel import kernels
+    from siim_kernel import on_kaggle
 
-    kernels.predict_on_kaggle(INPUT, WORKING, competition=COMPETITION, runs=RUNS, max_hours=MAX_HOURS)
+    on_kaggle.predict(INPUT, WORKING, competition=COMPETITION, runs=RUNS, max_hours=MAX_HOURS)

@@ -235,6 +235,8 @@ def train(
     n_folds: Annotated[int | None, typer.Option(help="Number of folds to make, else the recipe's.", min=2)] = None,
     fold: Annotated[int | None, typer.Option(help="Fold that validates; without it all in turn.")] = None,
     patients: Annotated[Path | None, typer.Option(help="CSV patientid,studyid,...,imageid; else the image set tells.")] = None,
+    split: Annotated[str | None, typer.Option(help="How the films are parted, in place of the recipe's way.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Run whose weights are the start, for recipes that name one.")] = None,
     imagenet: Annotated[Path | None, typer.Option(help="ImageNet weights without top, as Keras publishes them.")] = None,
     max_hours: Annotated[float | None, typer.Option(help="Stop before this; the same command goes on from there.", min=0)] = None,
 ):
@@ -248,7 +250,7 @@ def train(
     if folds is not None and n_folds is not None:
         raise typer.BadParameter("--folds and --n-folds exclude each other")
     wanted, deadline = recipes.by_name(recipe), clock.after(max_hours)
-    runs = kernels.train(wanted, images, competition, out, folds, n_folds, fold, patients, imagenet, deadline, say=say)
+    runs = kernels.train(wanted, images, competition, out, folds, n_folds, fold, split, patients, imagenet, start, deadline, say=say)
     for run in runs:
         print(run.folder)
 
@@ -343,6 +345,32 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe w
 
 
 @app.command()
+def explore(
+    source: Annotated[Path, typer.Argument(help="A competition folder, a folder with its tables alone, or an image set.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write: explore.html, and its tables as CSVs.")],
+    patients: Annotated[Path | None, typer.Option(help="CSV patientid,studyid,...,imageid; else the DICOM headers tell.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Image set of the same films; duplicates are looked for in it.")] = None,
+    sample: Annotated[int, typer.Option(help="Films that are read whole for the range of their values.", min=1)] = 200,
+    workers: Annotated[int, typer.Option(help="Processes; 0 is one a core.", min=0)] = 0,
+):
+    """Explore the data as one HTML page: classes, boxes, sizes, how films are stored, duplicates, leakage.
+
+    What the source cannot tell is left out, and the page says so.
+    """
+    from siim_kernel import kernels
+    from siim_kernel.evaluation import pages
+
+    pages.require()
+    from siim_kernel.evaluation import explorer
+
+    with progress_bar("films") as progress:
+        made = explorer.explore(source, out, patients, images, sample, workers or kernels.cores(), progress)
+    for remark in made.remarks:
+        say(f"warning: {remark}")
+    print(f"{made.page} and {len(made.tables)} tables beside it")
+
+
+@app.command()
 def rehearse(
     kernel: Annotated[Path, typer.Argument(help="Kernel folder: kernel-metadata.json and its code.")],
     input: Annotated[Path, typer.Option(help="What /kaggle/input holds.")],
@@ -378,6 +406,22 @@ def doctor(
     found = page.examine(competition)
     print(json.dumps(findings.as_json(found), indent=1) if as_json else findings.as_text(found))
     raise typer.Exit(0 if findings.all_needed_run(found) else 1)
+
+
+@app.command()
+def report(
+    run: Annotated[list[Path], typer.Argument(help="Folders of runs, or of the runs of several folds; several are compared.")],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")],
+    images: Annotated[list[Path] | None, typer.Option(help="Image set, for pictures, patients and duplicates; several times.")] = None,
+    competition: Annotated[Path | None, typer.Option(help="The competition folder, or its tables: the metric, leakage.")] = None,
+    patients: Annotated[Path | None, typer.Option(help="CSV patientid,studyid,...,imageid where nothing else tells.")] = None,
+    resamples: Annotated[int, typer.Option(help="Resamples of patients behind the intervals.", min=2)] = 2000,
+):
+    """Write what runs are worth as one HTML page: measures with intervals, curves, comparison, leakage, cost."""
+    from siim_kernel.evaluation import report as reporting
+
+    reporting.write(out, run, images or (), competition, patients, resamples)
+    print(out)
 
 
 @app.command("dry-run")

@@ -11,16 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from siim_kernel import clock, machine, mounts
+from siim_kernel import clock, machine
 from siim_kernel import runs as stored_runs
-from siim_kernel.competition import checking, external, tables
+from siim_kernel.competition import checking, external, split_report, splits, tables
 from siim_kernel.competition import folds as folding
-from siim_kernel.competition import split_report, splits
 from siim_kernel.errors import ImageSetError, MountError, RecipeError, SubmissionError
 from siim_kernel.learning import drafts
 from siim_kernel.pixels import building, dicom, imagesets, published
 from siim_kernel.pixels.workers import Lost, in_order
-from siim_kernel.recipes import catalogue as own_recipes
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded: its banners are no messages of ours
 NOT_READ_LIMIT = 0.2  # share of the sample's images above which a submission is not to be trusted
@@ -79,6 +77,7 @@ def train(
     split=None,
     patients=None,
     imagenet=None,
+    start=None,
     deadline=clock.UNLIMITED,
     previous=(),
     say=print,
@@ -90,36 +89,35 @@ def train(
     folds      CSV imageid,fold; without it the films are parted as the recipe says (n_folds and split override it)
     fold       the fold that validates; None trains all in turn
     patients   CSV of patients where the image set and the DICOM headers do not tell them
+    start      folder of the run whose weights are the start, where the recipe names one
     deadline   when to stop: the fold under way stays unfinished, which `say` tells, and the same call goes on with it
     previous   folders in which earlier sessions may have left runs of this training, finished or not
     """
     from siim_kernel.learning import fitting, training
 
-    chosen = _image_set(images, recipe.pixels)
-    table = tables.read_training(competition, patients=patients, headers=False)
-    for problem in table.problems:
-        say(f"warning: {problem}")
-    material = training.join(chosen, table.images)
-    if material.left_out:
-        say(f"warning: {len(material.left_out)} training images are not in {chosen.folder}: {', '.join(material.left_out[:5])}")
+    material, same = _material(recipe, images, competition, patients, say)
     if folds is not None:
         made = folding.read_folds(folds, material.table)
-        there = sorted(made["fold"].unique())
+        there = sorted(set(made["fold"]) - {splits.FINAL_TEST})
     else:
         way, count = split or recipe.split, n_folds or recipe.n_folds
-        same = folding.find_duplicates((np.asarray(chosen.images[row]) for row in material.rows), material.table["image"])
         made = material.table[["image"]].set_axis(["imageid"], axis=1)
-        made["fold"] = splits.make_split(material.table, way, count, recipe.seed, same)
+        if way == "patient" and (material.table["patient"] == "").all():
+            say("warning: no patient is known, so that films of one patient may stand on both sides; folds keep studies together")
+            made["fold"] = folding.make_folds(material.table, count, "study", recipe.seed, same)["fold"].to_numpy()
+        else:
+            made["fold"] = splits.make_split(material.table, way, count, recipe.seed, same)
         there = splits.validating(way, count)
     for line in split_report.split_report(material.table, made["fold"].to_numpy(), fold or 0).lines():
         say(line)
     if fold is not None and fold not in there:
         raise RecipeError(f"there is no fold {fold}; there are {', '.join(map(str, there))}")
+    begun = _start(recipe, start)
     found, session = [], fitting.Session(deadline)
     for number in there if fold is None else [fold]:
         say(f"{recipe.name}: fold {number} of {len(there)}")
         run = training.train_fold(
-            recipe, material, made, int(number), stored_runs.fold_folder(out, number), imagenet, session, previous, say
+            recipe, material, made, int(number), stored_runs.fold_folder(out, number), imagenet, begun, session, previous, say
         )
         if run is None:
             break
@@ -127,16 +125,57 @@ def train(
     return found
 
 
-def _image_set(folders, pixels):
-    """The first of the image sets (or of their sizes) that the pixel recipe made; the error names what each one is."""
-    faults = []
+def _start(recipe, folder):
+    """The run that a recipe starts from, None for recipes that start from none. RecipeError where one is lacking or needless."""
+    if not recipe.start:
+        if folder is not None:
+            raise RecipeError(f"recipe {recipe.name} starts from no other run; leave --start out")
+        return None
+    if folder is None:
+        raise RecipeError(f"recipe {recipe.name} starts from the weights of {recipe.start}: train that first and name its run (--start)")
+    begun = stored_runs.load(folder)
+    if begun.recipe.name != recipe.start:
+        raise RecipeError(f"recipe {recipe.name} starts from {recipe.start}, {folder} is a run of {begun.recipe.name}")
+    return begun
+
+
+def _material(recipe, folders, competition, patients, say):
+    """What a recipe learns from: `training.Material` of its sources, and the groups of films that show the same."""
+    from siim_kernel.learning import training
+
+    sets = _image_sets(folders, recipe)
+    table = tables.read_training(competition, patients=patients, headers=False)
+    for problem in table.problems:
+        say(f"warning: {problem}")
+    films = table.images.assign(source=splits.COMPETITION)
+    films = pd.concat([films, *(external.training_table(each.table) for each in sets[1:])], ignore_index=True)
+    joined = sets[0] if len(sets) == 1 else imagesets.union(sets)
+    material = training.join(joined, films)
+    if material.left_out:
+        say(f"warning: {len(material.left_out)} training images are not in {joined.folder}: {', '.join(material.left_out[:5])}")
+    same = folding.find_duplicates((np.asarray(joined.images[row]) for row in material.rows), material.table["image"])
+    if len(sets) > 1:
+        source = dict(zip(material.table["image"], material.table["source"], strict=True))
+        between = [group for group in same if len({source[image] for image in group}) > 1]
+        say(f"groups of films that stand in more than one source: {len(between)}")
+    return material, same
+
+
+def _image_sets(folders, recipe):
+    """One image set for each source of a recipe, made by its pixel recipe; the error names what each folder is."""
+    found, faults = {}, []
     for folder in map(Path, folders):
-        nested = folder / str(pixels.size)
+        nested = folder / str(recipe.pixels.size)
         try:
-            return imagesets.open_set(nested if nested.is_dir() else folder, pixels)
+            opened = imagesets.open_set(nested if nested.is_dir() else folder, recipe.pixels)
         except ImageSetError as error:
             faults.append(str(error))
-    raise ImageSetError("\n".join(faults) or "no image set was given")
+            continue
+        found.setdefault("radiography" if (opened.table["source"] == "radiography").any() else splits.COMPETITION, opened)
+    lacking = [source for source in recipe.sources if source not in found]
+    if lacking:
+        raise ImageSetError("\n".join([*faults, f"recipe {recipe.name} needs an image set of the source {', '.join(lacking)}"]))
+    return [found[source] for source in recipe.sources]
 
 
 def preflight(paths, workers=1):
@@ -236,68 +275,3 @@ def predict(competition, runs, out, sample=None, workers=None, progress=None, de
         lines = "\n".join(map(str, report.faults[:10]))
         raise SubmissionError(f"the submission {out} was written and fails its own check ({len(report.faults)} faults):\n{lines}")
     return Predicted(out, len(draft.image_ids), not_read, predictions.fewer, draft.unnamed, tuple(map(str, report.warnings)))
-
-
-def images_on_kaggle(root, working, competition, recipes, split):
-    """The image kernel: image sets for some recipes' pixels into `working/images`; unreadable films cost a warning."""
-    mounted = mounts.find(competition, root)
-    pixels = tuple(dict.fromkeys(own_recipes.by_name(name).pixels for name in recipes))
-    _report(build_images(mounted, Path(working) / "images", pixels, split=split))
-
-
-def external_on_kaggle(root, working, dataset, recipes):
-    """The external images kernel: image sets of the radiography database for some recipes' pixels into `working/images`."""
-    mounted = mounts.find(dataset, root)
-    pixels = tuple(dict.fromkeys(own_recipes.by_name(name).pixels for name in recipes))
-    _report(build_external(mounted, Path(working) / "images", pixels))
-
-
-def _report(built):
-    print(f"{built.images} images, {len(built.not_read)} films not read")
-    for image, file, reason in built.not_read:
-        print(f"WARNING: not read: {image} ({file}): {reason}")
-
-
-def train_on_kaggle(root, working, competition, images, imagenet, recipe, fold, max_hours=None):
-    """The training kernel: one fold, or all, of a recipe into `working/runs`, within `max_hours`.
-
-    What an earlier session left goes on: its output is looked for in every mounted source that holds runs.
-    """
-    deadline = clock.after(max_hours)
-    wanted = own_recipes.by_name(recipe)
-    slugs = [competition, *images, *([imagenet] if wanted.weights else [])]
-    mounted = mounts.find_all(slugs, root)
-    sets = [_output_or_dataset(mounted[slug], "images") for slug in images]
-    weights = _only_file(mounted[imagenet], "*.h5") if wanted.weights else None
-    others = [place for source in mounts.sources(root) if (place := Path(root) / source) not in mounted.values()]
-    previous = [folder for source in others for folder in stored_runs.search(source)]
-    print(
-        f"runs of earlier sessions: {', '.join(map(str, previous)) or 'none'} (looked for in {', '.join(map(str, others)) or 'no source'})"
-    )
-    out = Path(working) / "runs"
-    for run in train(wanted, sets, mounted[competition], out, fold=fold, imagenet=weights, deadline=deadline, previous=previous):
-        print(f"trained {run.folder}")
-
-
-def predict_on_kaggle(root, working, competition, runs, max_hours=None):
-    """The inference kernel: `working/submission.csv` out of the mounted competition and runs, checked, in `max_hours` from now."""
-    deadline = clock.after(max_hours)
-    mounted = mounts.find_all([competition, *runs], root)
-    folders = [_output_or_dataset(mounted[slug], "runs") for slug in runs]
-    predicted = predict(mounted[competition], folders, Path(working) / "submission.csv", deadline=deadline, say=print)
-    for remark in predicted.remarks():
-        print(f"WARNING: {remark}")
-    print(f"submission.csv is valid: {predicted.images} images, {len(predicted.not_read)} not read")
-
-
-def _output_or_dataset(folder, name):
-    """What a mounted source holds: a kernel's output has it in a sub-folder, a dataset is it."""
-    return folder / name if (folder / name).is_dir() else folder
-
-
-def _only_file(folder, pattern):
-    """The one file of a mounted dataset that fits a pattern; MountError where there is none or more than one."""
-    found = sorted(Path(folder).rglob(pattern))
-    if len(found) != 1:
-        raise MountError(f"{folder} should hold one file {pattern}, it holds {', '.join(path.name for path in found) or 'none'}")
-    return found[0]

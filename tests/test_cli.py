@@ -49,7 +49,12 @@ def test_recipes_prints_one_as_json():
     shown = runner.invoke(cli.app, ["recipes", "small"])
     assert json.loads(shown.stdout)["network"] == "narrow_xception"
     listed = runner.invoke(cli.app, ["recipes"]).stdout.splitlines()
-    assert [line.split()[0] for line in listed] == ["main", "small", "small-imagenet", "tiny"]
+    names = [line.split()[0] for line in listed]
+    assert names[:6] == ["recipe", "main", "small", "small-imagenet", "tiny", "thesis-cnn9"]
+    assert len(names) == 1 + 4 + 14 + 14
+    (opacity,) = (line for line in listed if line.startswith("thesis-opacity "))
+    assert opacity.split()[1:7] == ["6.10", "4.7.9", "label_opacity", "xception", "P", "299"]
+    assert opacity.endswith("74.96 / 80.17")
 
 
 def test_check_and_score(phantom, tmp_path):

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from siim_kernel import cli, clock, files, kernels, runs
+from siim_kernel import cli, clock, files, kernels, on_kaggle, runs
 from siim_kernel.competition import checking, submission, tables
 from siim_kernel.errors import ImageSetError, MountError, RecipeError, RunError, SubmissionError, TableError
 from siim_kernel.labels import NONE, STUDY_CLASSES
@@ -26,11 +26,11 @@ from siim_kernel.recipes.recipe import PixelRecipe
 from tests.pixels import faults
 
 TINY = replace(
-    recipes.SMALL,
+    recipes.by_name("small"),
     name="tiny",
     network="cnn9",
     pixels=PixelRecipe(size=32),
-    phases=(replace(recipes.SMALL.phases[0], epochs=1),),
+    phases=(replace(recipes.by_name("small").phases[0], epochs=1),),
     n_folds=2,
     batch=4,
 )
@@ -149,7 +149,7 @@ def test_training_says_what_does_not_fit(phantom, images, tmp_path):
         kernels.train(TINY, [images], competition, tmp_path, fold=7, say=silent)
     with pytest.raises(ImageSetError, match="size: stored 32, wanted 48"):
         kernels.train(replace(TINY, pixels=PixelRecipe(size=48)), [images], competition, tmp_path, fold=0, say=silent)
-    with pytest.raises(ImageSetError, match="no image set was given"):
+    with pytest.raises(ImageSetError, match="needs an image set of the source competition"):
         kernels.train(TINY, [], competition, tmp_path, fold=0, say=silent)
     (tmp_path / "folds.csv").write_text("imageid,fold\nunknown,0\n")
     with pytest.raises(TableError, match="no fold for"):
@@ -479,7 +479,7 @@ def test_weights_that_do_not_fit_stop_and_leave_the_priors(competition, trained,
     run = runs.load(trained / "fold-0")
     facts = {name: run.record[name] for name in ("priors", "prior_boxes", "study_of_labels", "none_of_labels")}
     runs.save(folder, run.recipe, 0, facts)
-    with pytest.raises(RunError, match="do not fit its recipe tiny"):
+    with pytest.raises(RunError, match=r"\(recipe tiny\) do not fit the network"):
         predict(competition, folder, tmp_path)
     assert_all_priors(tmp_path / "submission.csv", competition, trained)
 
@@ -542,22 +542,20 @@ def test_the_kernels_on_both_layouts_of_kaggle(phantom, tmp_path, monkeypatch, c
     monkeypatch.setattr(kernels, "cores", lambda: 1)
     places, root = LAYOUTS[layout], tmp_path / "input"
     mount(phantom / "competition", root / places["competition"])
-    kernels.images_on_kaggle(root, tmp_path / "one", competition="covid", recipes=("tiny",), split="train")
+    on_kaggle.images(root, tmp_path / "one", competition="covid", recipes=("tiny",), split="train")
     assert "0 films not read" in capsys.readouterr().out
     mount(tmp_path / "one", root / places["images"])
-    kernels.train_on_kaggle(
-        root, tmp_path / "two", competition="covid", images=("covid-images",), imagenet="not-attached", recipe="tiny", fold=0
-    )
+    on_kaggle.train(root, tmp_path / "two", competition="covid", image_sets=("covid-images",), imagenet="not-attached", recipe="tiny", fold=0)
     mount(tmp_path / "two" / "runs", root / places["runs"])
     working = tmp_path / "three"
-    kernels.predict_on_kaggle(root, working, competition="covid", runs=("covid-runs",), max_hours=1)
+    on_kaggle.predict(root, working, competition="covid", runs=("covid-runs",), max_hours=1)
     said = capsys.readouterr().out
     assert "submission.csv is valid" in said
     assert "WARNING" not in said
     sample = phantom / "competition" / tables.SAMPLE
     assert checking.check(working / "submission.csv", sample).ok
     with pytest.raises(MountError, match="other is not mounted"):
-        kernels.predict_on_kaggle(root, working, competition="covid", runs=("other",))
+        on_kaggle.predict(root, working, competition="covid", runs=("other",))
 
 
 def test_the_inference_kernel_warns_and_goes_on(competition, trained, tmp_path, capsys):
@@ -568,7 +566,7 @@ def test_the_inference_kernel_warns_and_goes_on(competition, trained, tmp_path, 
         path.write_bytes(b"")
     sample = [line for line in (competition / tables.SAMPLE).read_text().splitlines() if not line.endswith("_image")]
     (competition / tables.SAMPLE).write_text("\n".join(sample[:-1]) + "\n")  # one film is not in the sample
-    kernels.predict_on_kaggle(root, tmp_path / "working", competition="covid", runs=("runs",))
+    on_kaggle.predict(root, tmp_path / "working", competition="covid", runs=("runs",))
     said = capsys.readouterr().out
     assert "films without a readable header" in said
     assert "WARNING: not read: " in said
@@ -583,15 +581,15 @@ def test_a_training_kernel_needs_one_file_of_weights(phantom, images, tmp_path, 
     root = tmp_path / "input"
     mount(phantom / "competition", root / "covid")
     mount(images, root / "images")
-    arguments = {"competition": "covid", "images": ("images",), "imagenet": "weights", "recipe": "tiny", "fold": 0}
+    arguments = {"competition": "covid", "image_sets": ("images",), "imagenet": "weights", "recipe": "tiny", "fold": 0}
     with pytest.raises(MountError, match="weights is not mounted"):
-        kernels.train_on_kaggle(root, tmp_path / "working", **arguments)
+        on_kaggle.train(root, tmp_path / "working", **arguments)
     (root / "weights" / "deep").mkdir(parents=True)
     with pytest.raises(MountError, match="it holds none"):
-        kernels.train_on_kaggle(root, tmp_path / "working", **arguments)
+        on_kaggle.train(root, tmp_path / "working", **arguments)
     (root / "weights" / "deep" / "a.h5").write_bytes(b"")
     with pytest.raises(RecipeError, match="a.h5 do not fit"):
-        kernels.train_on_kaggle(root, tmp_path / "working", **arguments)
+        on_kaggle.train(root, tmp_path / "working", **arguments)
     (root / "weights" / "b.h5").write_bytes(b"")
     with pytest.raises(MountError, match=r"it holds b.h5, a.h5|it holds a.h5, b.h5"):
-        kernels.train_on_kaggle(root, tmp_path / "working", **arguments)
+        on_kaggle.train(root, tmp_path / "working", **arguments)

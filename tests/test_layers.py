@@ -23,12 +23,13 @@ ROOMS = {
     "delivery": WORDS | {"recipes", "runs"},
 }
 ABOVE_KERNELS = WORDS | {"recipes", "pixels", "competition", "phantom", "runs", "learning", "evaluation"}
-EVERYTHING = ABOVE_KERNELS | {"kernels", "delivery"}
+EVERYTHING = ABOVE_KERNELS | {"kernels", "on_kaggle", "delivery"}
 ALLOWED = {
     # Labels are words alone; mounts and files raise errors.
     **dict.fromkeys(WORDS, WORDS),
     **ROOMS,
     "kernels": ABOVE_KERNELS,
+    "on_kaggle": ABOVE_KERNELS | {"kernels"},
     "dry_run": EVERYTHING,
     "doctor": EVERYTHING,
     "cli": EVERYTHING | {"dry_run", "doctor"},

@@ -16,7 +16,7 @@ import pandas as pd
 
 from siim_kernel.competition import folds
 from siim_kernel.errors import MountError, TableError
-from siim_kernel.labels import EXTERNAL_CLASSES
+from siim_kernel.labels import EXTERNAL_CLASSES, NOT_READ
 from siim_kernel.pixels import pictures
 
 SOURCE = "radiography"
@@ -249,3 +249,23 @@ def _named(names, text, most=5):
     """[] for no names, else one line that counts and names them."""
     names = list(names)
     return [f"{len(names)} {text}: {', '.join(names[:most])}{', ...' if len(names) > most else ''}"] if names else []
+
+
+def training_table(images):
+    """The table of an image set of the database in the form of the training table, with `source`; nobody looked for boxes."""
+    return pd.DataFrame(
+        {
+            "image": images["image"],
+            "study": images["study"],
+            "series": "",
+            "patient": images["patient"],
+            "path": "",
+            "rows": pd.array(images["rows"], dtype="Int64"),
+            "columns": pd.array(images["columns"], dtype="Int64"),
+            "label": images["class"],
+            "image_label": "",
+            "boxes": [()] * len(images),
+            "reading": NOT_READ,
+            "source": images["source"],
+        }
+    )

@@ -79,11 +79,16 @@ def predict_set(model, images, rows, recipe):
 def load_model(run):
     """The network of a stored run with its weights."""
     model = networks.build(networks.without_imagenet(run.recipe))
+    load_weights(model, run)
+    return model
+
+
+def load_weights(model, run):
+    """Gives a network the weights of a run. Raises RunError where they do not fit."""
     try:
         model.load_weights(run.weights)
     except (OSError, ValueError) as error:
-        raise RunError(f"the weights of {run.folder} do not fit its recipe {run.recipe.name}: {error}") from None
-    return model
+        raise RunError(f"the weights of {run.folder} (recipe {run.recipe.name}) do not fit the network: {error}") from None
 
 
 class Copies:

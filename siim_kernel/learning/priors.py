@@ -13,8 +13,10 @@ PRIOR_BOXES = 8
 def class_priors(images):
     """Shares of the four study classes over the training studies, and of `none` over the images that were read: a dict.
 
-    images  training table of the training part; no image was read: `none` is the share of negative studies
+    images  training table of the training part, films of external classes left out; no image was read: `none` is the share of
+            negative studies
     """
+    images = images[images["label"].isin(STUDY_CLASSES)]
     studies = images.drop_duplicates("study")["label"]
     priors = {name: float((studies == name).mean()) for name in STUDY_CLASSES}
     read = images.loc[images["reading"] != NOT_READ, "reading"]

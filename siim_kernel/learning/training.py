@@ -17,7 +17,7 @@ from siim_kernel import runs
 from siim_kernel.competition import folds as folding
 from siim_kernel.competition import schemes, splits
 from siim_kernel.errors import ImageSetError, RunError, TableError
-from siim_kernel.labels import SCHEMES
+from siim_kernel.labels import SCHEMES, STUDY_CLASSES
 from siim_kernel.learning import fitting, networks, pipeline, prediction, priors, states
 from siim_kernel.pixels import imagesets
 
@@ -91,12 +91,13 @@ def _precision(recipe):
         keras.config.set_dtype_policy(before)
 
 
-def train_fold(recipe, material, folds, fold, out, imagenet=None, session=None, previous=(), say=print):
+def train_fold(recipe, material, folds, fold, out, imagenet=None, start=None, session=None, previous=(), say=print):
     """Trains one fold and stores it as a run in `out`; returns the loaded `runs.Run`, or None where the session ended first.
 
     material  what `join` made
     folds     DataFrame imageid, fold in the order of `material.table`; the films of `fold` validate, the others train
     imagenet  file of ImageNet weights for recipes that start from them; not needed to go on
+    start     the `runs.Run` whose weights are the start, for recipes that name one
     session   `fitting.Session` that limits the time; by default none
     previous  folders of single runs in which an earlier session may have left this training
     say       called with one line an epoch
@@ -132,6 +133,8 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, session=None, 
         places = strategy()
         with places.scope():
             model = networks.build(networks.without_imagenet(recipe) if state else recipe, imagenet)
+            if start and not state:
+                prediction.load_weights(model, start)
         learn = _examples(material, learning, recipe, balanced=True)
         check = _examples(material, validating, recipe, balanced=False)
         save = partial(states.write, out, identity)
@@ -152,7 +155,8 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, session=None, 
         tables[runs.FINAL_TEST] = _predictions(model, recipe, material, testing, fold, rule)
     facts = {
         "split": split,
-        "priors": priors.class_priors(learnt),
+        # A training on external films alone has the priors of the competition's films that it did not learn from.
+        "priors": priors.class_priors(learnt if learnt["label"].isin(STUDY_CLASSES).any() else material.table[~testing]),
         "prior_boxes": priors.prior_boxes(learnt, seed=recipe.seed),
         "study_of_labels": study_of_labels.tolist(),
         "none_of_labels": none_of_labels.tolist(),
@@ -205,9 +209,7 @@ def _split(material, folds, fold):
         "validation_images": int((folds["fold"] == fold).sum()),
         "final_test_images": int((folds["fold"] == splits.FINAL_TEST).sum()),
         "sha256": runs.digest(listed),
-        "image_set": runs.digest((material.images.folder / imagesets.TABLE).read_bytes())
-        if (material.images.folder / imagesets.TABLE).exists()
-        else "",
+        "image_set": runs.digest(material.images.table.to_csv(index=False)),
     }
 
 

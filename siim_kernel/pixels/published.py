@@ -75,7 +75,7 @@ def films(folder, splits=None, recipes=()):
 def _read_meta(path):
     """DataFrame image, rows, columns, split of a `meta.csv`; ids are bare, without a file's suffix or `_image`."""
     try:
-        meta = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+        meta = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
     except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ImageSetError(f"{path} cannot be read as a CSV: {error}") from None
     meta.columns = [str(name).strip().lower() for name in meta.columns]

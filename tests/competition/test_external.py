@@ -19,7 +19,7 @@ from siim_kernel.competition import external
 from siim_kernel.errors import ImageSetError, MountError, TableError
 from siim_kernel.labels import EXTERNAL_CLASSES
 from siim_kernel.pixels import imagesets
-from siim_kernel.recipes import catalogue as recipes
+from siim_kernel.recipes import catalogue, main
 from siim_kernel.recipes.recipe import PixelRecipe
 from tests.competition import radiography
 
@@ -281,7 +281,7 @@ def test_the_kernel_on_both_layouts_of_kaggle(published, tmp_path, monkeypatch, 
     shutil.copytree(published, root / layout / published.name, copy_function=os.link)
     monkeypatch.setenv("SIIM_KERNEL_INPUT", str(root))
     monkeypatch.setenv("SIIM_KERNEL_WORKING", str(tmp_path / "working"))
-    monkeypatch.setattr(recipes, "RECIPES", (replace(recipes.SMALL, name="main", pixels=PixelRecipe(size=16)),))
+    monkeypatch.setattr(catalogue, "RECIPES", (replace(main.SMALL, name="main", pixels=PixelRecipe(size=16)),))
     monkeypatch.setattr(kernels, "cores", lambda: 1)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)  # pip: the package is here

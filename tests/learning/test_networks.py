@@ -261,3 +261,40 @@ def test_real_imagenet_weights_load_and_see(imagenet_weights):
     assert variances.std() > 0
     outputs = model.predict_on_batch(squares(2, 96))
     assert np.isfinite(outputs["study"]).all()
+
+
+# Keras's own figures for its networks without top; of the two built here by hand: convolutions k*k*in*out (+ out), batch norm 4*out.
+RESNET18 = (
+    (7 * 7 * 3 * 64 + 4 * 64)
+    + 4 * (3 * 3 * 64 * 64 + 4 * 64)
+    + sum(
+        (3 * 3 * half * full + 4 * full) + 3 * (3 * 3 * full * full + 4 * full) + (half * full + 4 * full)
+        for half, full in ((64, 128), (128, 256), (256, 512))
+    )
+)
+ALEXNET = sum(
+    k * k * before * after + after for k, before, after in ((11, 3, 64), (5, 64, 192), (3, 192, 384), (3, 384, 256), (3, 256, 256))
+)
+PARAMETERS = {
+    "vgg16": 14_714_688,
+    "vgg19": 20_024_384,
+    "resnet50": 23_587_712,
+    "inception_v3": 21_802_784,
+    "densenet121": 7_037_504,
+    "resnet18": RESNET18,
+    "alexnet": ALEXNET,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("network", "count"), PARAMETERS.items())
+def test_the_networks_of_the_article_have_their_parameters(network, count):
+    recipe = replace(NARROW, network=network, pixels=PixelRecipe(size=96), phases=(NARROW.phases[0],))
+    made = networks.BACKBONES[network](recipe)
+    assert made.count_params() == count
+    assert networks.build(recipe).output["study"].shape == (None, 4)
+
+
+def test_known_sums_of_the_two_networks_built_here():
+    assert RESNET18 == 11_186_112  # with moving averages; 11,176,512 learn
+    assert ALEXNET == 2_469_696

@@ -330,7 +330,7 @@ def relaid(folder, layout):
             (folder / "train" / name).write_bytes(b"")
         (folder / "test" / "extra.png").write_bytes(b"")
     elif layout == "floats":
-        meta.assign(dim0=meta.dim0 + ".0", split=meta.split.str.title()).to_csv(folder / "meta.csv", index=False)
+        meta.assign(dim0=meta.dim0 + ".0", split=meta.split.str.title()).to_csv(folder / "meta.csv", index=False, encoding="utf-8-sig")
     return folder
 
 
@@ -457,12 +457,15 @@ def test_what_a_published_copy_cannot_give(tmp_path):
         kernels.build_images(tmp_path / "set", tmp_path / "second", [RECIPE], workers=1)
 
 
-def test_a_meta_csv_beside_dicoms_makes_them_no_copy(tmp_path):
+@pytest.mark.parametrize("place", [".", "resized"])
+def test_a_meta_csv_beside_dicoms_makes_them_no_copy(tmp_path, place):
     path = tmp_path / "competition" / "train" / "s" / "r" / "i.dcm"
     path.parent.mkdir(parents=True)
     made.write(path, made.noisy(24, 24), PatientID="007")
-    (tmp_path / "competition" / "meta.csv").write_text("image_id,dim0,dim1,split\ni,1,1,train\n")
-    publish(tmp_path / "competition" / "resized")
+    if place == ".":
+        (tmp_path / "competition" / "meta.csv").write_text("image_id,dim0,dim1,split\ni,1,1,train\n")
+    else:
+        publish(tmp_path / "competition" / place)
     kernels.build_images(tmp_path / "competition", tmp_path / "set", [RECIPE], workers=1)
     assert list(imagesets.open_set(tmp_path / "set").table.patient) == ["007"]
 

@@ -120,7 +120,11 @@ IMPOSSIBLE += [
         "keep": ("first",),
         "batch": (0, 16.0),
         "seed": (-1, "42", 1.5),
-        "group": ("hospital",),
+        "split": ("hospital",),
+        "labels": ("four",),
+        "top": (("pooling", "pooling"), ("attention",), "pooling"),
+        "sources": (("hospital",),),
+        "start": (3,),
         "n_folds": (1, 0, 2.5),
     }.items()
     for value in values

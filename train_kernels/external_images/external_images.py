@@ -31,6 +31,6 @@ def install():
 # %%
 if __name__ == "__main__":
     install()
-    from siim_kernel import kernels
+    from siim_kernel import on_kaggle
 
-    kernels.external_on_kaggle(INPUT, WORKING, dataset=DATASET, recipes=RECIPES)
+    on_kaggle.external(INPUT, WORKING, dataset=DATASET, recipes=RECIPES)

@@ -32,6 +32,6 @@ def install():
 # %%
 if __name__ == "__main__":
     install()
-    from siim_kernel import kernels
+    from siim_kernel import on_kaggle
 
-    kernels.images_on_kaggle(INPUT, WORKING, competition=COMPETITION, recipes=RECIPES, split=SPLIT)
+    on_kaggle.images(INPUT, WORKING, competition=COMPETITION, recipes=RECIPES, split=SPLIT)

@@ -34,6 +34,6 @@ def install():
 # %%
 if __name__ == "__main__":
     install()
-    from siim_kernel import kernels
+    from siim_kernel import on_kaggle
 
-    kernels.train_on_kaggle(INPUT, WORKING, COMPETITION, IMAGES, IMAGENET, RECIPE, FOLD, MAX_HOURS)
+    on_kaggle.train(INPUT, WORKING, COMPETITION, IMAGES, IMAGENET, RECIPE, FOLD, MAX_HOURS)

@@ -1,0 +1,305 @@
+"""Figures of exploration and report. Each function returns a matplotlib Figure that knows its text alternative.
+
+Text and axes are drawn in `pages.INK`, which a page turns into the colour of its text; colours are told apart by the colour-blind
+and show on white and on black. Nothing here touches pyplot or the settings of the process.
+"""
+
+from dataclasses import dataclass
+from functools import wraps
+from textwrap import wrap
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from siim_kernel.evaluation.pages import INK, Picture, cell
+
+COLOURS = ("#3a86c8", "#e0861a", "#2a9d78", "#b06cc4", "#d1495b", "#8c8c96", "#a08a2c", "#4cb5c4")
+TRUTH, PREDICTED = "#ffb000", "#30d5f2"  # boxes on films
+WIDTH = 4.8  # inches: on a phone's 350 pixels its text is still legible
+_DARK, _LIGHT = "#111114", "#fdfdfd"  # text on cells, whatever the page's colours
+_HEAT = LinearSegmentedColormap.from_list("heat", ["#eef3f8", "#8fbbe0", "#2f74b5", "#123a66"])
+_STYLE = {
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), INK),
+    "font.size": 10.5,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#8c8c96",
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "text.parse_math": False,  # ids and names of files may hold dollar signs
+}
+
+
+@dataclass(frozen=True)
+class Film:
+    """One film of a sheet.
+
+    picture    uint8 [H, W], 0 black
+    title      above it
+    boxes      [N, 4] xmin, ymin, xmax, ymax in pixels of the picture: the truth, drawn whole
+    predicted  the same: a prediction, drawn dashed
+    """
+
+    picture: np.ndarray
+    title: str
+    boxes: object = ()
+    predicted: object = ()
+
+
+def _styled(draw):
+    @wraps(draw)
+    def styled(*arguments, **options):
+        with rc_context(_STYLE):
+            return draw(*arguments, **options)
+
+    return styled
+
+
+def alternative(figure):
+    """The text alternative of a figure of this module."""
+    return figure.get_label()
+
+
+def picture(figure, table=None, caption=""):
+    """A figure of this module as a part of a page."""
+    return Picture(figure, alternative(figure), table, caption)
+
+
+def _figure(alt, height, width=WIDTH):
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.set_label(alt)
+    return figure
+
+
+def _said(pairs, most=12):
+    """Names with their values in words, not too many."""
+    pairs = list(pairs)
+    said = "; ".join(f"{name} {cell(value)}" for name, value in pairs[:most])
+    return said + (f"; and {len(pairs) - most} more" if len(pairs) > most else "")
+
+
+def _ticks(most, values):
+    """A locator of ticks, at whole numbers where the values are whole."""
+    values = values[np.isfinite(values)]
+    return MaxNLocator(most, integer=bool((values == np.rint(values)).all()), min_n_ticks=1)
+
+
+@_styled
+def bars(values, title, quantity="films"):
+    """Horizontal bars, one a row, with their values written: of a Series, or a group a row of a DataFrame (one colour a column).
+
+    values  index names the bars, from the top
+    """
+    frame = values.to_frame(quantity) if isinstance(values, pd.Series) else values
+    kinds = [f"{name}: " * (frame.shape[1] > 1) + _said(frame[name].items()) for name in frame]
+    names = [_wrapped(name) for name in frame.index]
+    lines = sum(max(1 if len(frame) > 10 else 1.3, name.count("\n") + 1) for name in names)
+    figure = _figure(f"Bar chart, {title}. {'. '.join(kinds)}.", 0.9 + 0.26 * lines * max(1, 0.62 * frame.shape[1]))
+    axes = figure.subplots()
+    thick, places = 0.8 / max(1, frame.shape[1]), np.arange(len(frame))
+    for number, name in enumerate(frame):
+        lengths = frame[name].astype(float).fillna(0).to_numpy()
+        offset = (number - (frame.shape[1] - 1) / 2) * thick
+        drawn = axes.barh(places + offset, lengths, thick * 0.92, color=COLOURS[number % len(COLOURS)], label=str(name))
+        axes.bar_label(drawn, [cell(value) for value in frame[name]], padding=3, fontsize=9.5)
+    axes.set_yticks(places, names)
+    axes.set(title=title, xlabel=quantity)
+    axes.invert_yaxis()
+    axes.margins(x=0.18)
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_locator(_ticks(5, frame.to_numpy(float)))
+    if frame.shape[1] > 1:
+        figure.legend(loc="outside lower center", ncols=min(3, frame.shape[1]))
+    return figure
+
+
+def _wrapped(name):
+    """A name as up to four short lines, so that it leaves room for what it names."""
+    return "\n".join(wrap(str(name), 22, max_lines=4, placeholder=" ...")) or " "
+
+
+@_styled
+def histogram(values, title, quantity, counted="films", bins=30):
+    """Histograms of numbers over each other: values is a dict name -> [N], or [N]. What is not finite is left out."""
+    kinds = values if isinstance(values, dict) else {"": values}
+    kinds = {name: (numbers := np.asarray(part, float))[np.isfinite(numbers)] for name, part in kinds.items()}
+    said = [f"{name}: ".lstrip(": ") + _spread(part) for name, part in kinds.items()]
+    figure = _figure(f"Histogram, {title}. {quantity}: {'. '.join(said)}.", 2.9)
+    axes = figure.subplots()
+    joined = np.concatenate(list(kinds.values()))
+    edges = np.histogram_bin_edges(joined, bins) if len(joined) else np.linspace(0, 1, bins + 1)
+    for colour, (name, part) in zip(COLOURS, kinds.items(), strict=False):
+        axes.hist(part, edges, histtype="stepfilled", color=colour, edgecolor=colour, alpha=0.55 if len(kinds) > 1 else 0.9, label=name)
+    axes.set(title=title, xlabel=quantity, ylabel=counted)
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_locator(_ticks(6, joined))
+    if len(kinds) > 1:
+        figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def _spread(numbers):
+    if not len(numbers):
+        return "no values"
+    low, middle, high = np.percentile(numbers, [0, 50, 100])
+    return f"{len(numbers):,} values from {cell(low)} to {cell(high)}, median {cell(middle)}"
+
+
+@_styled
+def matrix(frame, title, rows="truth", columns="prediction", shades=None):
+    """A matrix of numbers, each cell shaded and written: a confusion matrix for one.
+
+    frame   index and columns name the cells; missing ones are left empty
+    shades  float [R, C] in 0..1 for the shading; by default each cell as a share of the largest
+    """
+    said = [f"{rows} {name}: {_said((f'{columns} {other}', value) for other, value in row.items())}" for name, row in frame.iterrows()]
+    figure = _figure(f"Matrix, {title}. {'. '.join(said)}.", 1.5 + 0.5 * len(frame))
+    axes = figure.subplots()
+    values = frame.to_numpy(float)
+    top = np.nanmax(values, initial=0.0)
+    shades = np.nan_to_num(values / top if shades is None and top > 0 else values * 0 if shades is None else np.asarray(shades, float))
+    axes.imshow(shades, cmap=_HEAT, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    for row, column in np.ndindex(values.shape):
+        colour = _LIGHT if shades[row, column] > 0.55 else _DARK
+        axes.text(column, row, cell(frame.iat[row, column]), ha="center", va="center", color=colour)
+    slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if frame.shape[1] > 4 else {}
+    axes.set_xticks(range(frame.shape[1]), [_wrapped(name) for name in frame.columns], **slanted)
+    axes.set_yticks(range(frame.shape[0]), [_wrapped(name) for name in frame.index])
+    axes.set(title=title, xlabel=columns, ylabel=rows)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+@_styled
+def places(shares, title, quantity="share of boxes"):
+    """A heat map over the film: float [R, C], row 0 at the top, shown on the unit square of the film's width and height."""
+    shares = np.asarray(shares, float)
+    row, column = np.unravel_index(shares.argmax(), shares.shape)
+    across, down = ((place + 0.5) / count for place, count in ((column, shares.shape[1]), (row, shares.shape[0])))
+    where = f"most at {across:.0%} of the width and {down:.0%} of the height, {cell(float(shares.max()))}"
+    halves = [shares[:, : shares.shape[1] // 2].sum(), shares[:, (shares.shape[1] + 1) // 2 :].sum()]
+    said = f"{where}; {cell(halves[0] / max(sum(halves), 1e-30) * 100)} % of it in the picture's left half"
+    figure = _figure(f"Heat map over the film, {title}. {quantity.capitalize()}: {said}.", 3.9)
+    axes = figure.subplots()
+    drawn = axes.imshow(shares, cmap="magma", vmin=0, extent=(0, 1, 1, 0), interpolation="nearest")
+    axes.set(title=title, xlabel="share of the width", ylabel="share of the height")
+    figure.colorbar(drawn, ax=axes, label=quantity, shrink=0.85)
+    return figure
+
+
+@_styled
+def curves(lines, title, x, y, diagonal=False, bands=None, marks=None, limits=None):
+    """Lines over one axis: learning curves, ROC, precision and recall, calibration.
+
+    lines     name -> (x [N], y [N])
+    x, y      names of the axes
+    diagonal  draw the line from (0, 0) to (1, 1)
+    bands     name of a line -> (x [N], low [N], high [N]), an interval around it
+    marks     text -> (x, y), points to be found again: an operating point, the epoch that was kept
+    limits    (xmin, xmax, ymin, ymax)
+    """
+    said = [f"{name}: {_course(*line)}" for name, line in lines.items()]
+    said += [f"{name} at {x} {cell(float(place[0]))}, {y} {cell(float(place[1]))}" for name, place in (marks or {}).items()]
+    figure = _figure(f"Line chart, {title}, {y} over {x}. {'. '.join(said)}.", 3.5)
+    axes = figure.subplots()
+    if diagonal:
+        axes.plot([0, 1], [0, 1], color=COLOURS[5], linestyle=":", linewidth=1)
+    for number, (name, (xs, ys)) in enumerate(lines.items()):
+        colour, dashes = COLOURS[number % len(COLOURS)], ("-", "--", "-.")[number // 2 % 3]
+        axes.plot(xs, ys, dashes, color=colour, linewidth=1.8, label=str(name), marker="o" if len(xs) == 1 else None)
+        if name in (bands or {}):
+            axes.fill_between(*bands[name], color=colour, alpha=0.2, linewidth=0)
+    for name, (xs, ys) in (marks or {}).items():
+        axes.plot([xs], [ys], "D", color=INK, markersize=5)
+        axes.annotate(name, (xs, ys), xytext=(6, -4), textcoords="offset points", fontsize=9.5, va="top")
+    axes.set(title=title, xlabel=x, ylabel=y)
+    if limits is not None:
+        axes.axis(limits)
+    axes.grid(True)
+    if len(lines) > 1:
+        figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def _course(xs, ys):
+    xs, ys = np.asarray(xs, float), np.asarray(ys, float)
+    if not len(ys):
+        return "no points"
+    return f"{len(ys)} points from {cell(ys[0])} to {cell(ys[-1])}, between {cell(np.nanmin(ys))} and {cell(np.nanmax(ys))}"
+
+
+@_styled
+def intervals(frame, title, quantity, line=None):
+    """Values with their intervals, one a row from the top.
+
+    frame  index names the rows; columns value, low, high (an interval may be NaN)
+    line   a value to compare with, as a dotted line
+    """
+    said = [f"{name} {cell(row.value)} ({cell(row.low)} to {cell(row.high)})" for name, row in frame.iterrows()]
+    figure = _figure(f"Values with intervals, {title}, {quantity}. {'; '.join(said)}.", 0.9 + 0.36 * len(frame))
+    axes = figure.subplots()
+    places = np.arange(len(frame))
+    axes.hlines(places, frame["low"].astype(float), frame["high"].astype(float), color=COLOURS[0], linewidth=2)
+    axes.plot(frame["value"].astype(float), places, "o", color=COLOURS[0])
+    if line is not None:
+        axes.axvline(line, color=COLOURS[5], linestyle=":")
+    axes.set_yticks(places, [_wrapped(name) for name in frame.index])
+    axes.set(title=title, xlabel=quantity, ylim=(len(frame) - 0.5, -0.5))
+    axes.grid(True, axis="x")
+    return figure
+
+
+@_styled
+def sheet(films, title="", columns=5):
+    """Films in rows with their boxes and titles, `Film`s; boxes of the truth are drawn whole, predicted ones dashed."""
+    films = list(films)
+    said = [f"{film.title.replace(chr(10), ', ')} ({_counted(film)})" for film in films]
+    height = -(-max(1, len(films)) // columns)
+    figure = _figure(f"Sheet of {len(films)} films, {title}. {'; '.join(said)}.", 2.05 * height + 0.3 * bool(title), 1.75 * columns)
+    grid = figure.subplots(height, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for film, axes in zip(films, grid.flat, strict=False):
+        axes.imshow(film.picture, cmap="gray", vmin=0, vmax=255, interpolation="none")
+        for boxes, colour, dashes in ((film.boxes, TRUTH, "-"), (film.predicted, PREDICTED, "--")):
+            for xmin, ymin, xmax, ymax in boxes:
+                axes.add_patch(
+                    Rectangle((xmin, ymin), xmax - xmin, ymax - ymin, fill=False, edgecolor=colour, linestyle=dashes, linewidth=1.6)
+                )
+        axes.set_title(film.title, fontsize=9)
+    figure.suptitle(title, wrap=True)
+    return figure
+
+
+def _counted(film):
+    counts = [(len(film.boxes), ""), (len(film.predicted), "predicted ")]
+    return ", ".join(f"{count} {kind}box{'es' * (count > 1)}" for count, kind in counts if count) or "no boxes"
+
+
+@_styled
+def before_after(pictures, title):
+    """One film in several versions, each above its histogram of greys; pictures is a dict name -> uint8 [H, W]."""
+    said = [
+        f"{name}: mean grey {picture.mean():.0f}, contrast (standard deviation) {picture.std():.0f}" for name, picture in pictures.items()
+    ]
+    figure = _figure(f"One film in {len(pictures)} versions with histograms, {title}. {'. '.join(said)}.", 4.1, 2.2 * len(pictures))
+    grid = figure.subplots(2, len(pictures), squeeze=False, height_ratios=(2.2, 1))
+    for (name, picture), upper, lower in zip(pictures.items(), *grid, strict=True):
+        upper.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="none")
+        upper.set_title(name, fontsize=10)
+        upper.axis("off")
+        counts = cv2.calcHist([picture], [0], None, [64], [0, 256]).ravel() / picture.size
+        lower.bar(np.arange(64) * 4, counts, 4, align="edge", color=COLOURS[0])
+        lower.set(xlim=(0, 256), xticks=(0, 128, 255), yticks=(), xlabel="grey")
+        lower.spines.left.set_visible(False)
+    figure.suptitle(title, wrap=True)
+    return figure

@@ -1,0 +1,184 @@
+"""The figures of a report, as matplotlib Figures for `pages.Picture`."""
+
+import math
+from contextlib import contextmanager
+
+import numpy as np
+
+from siim_kernel.errors import MountError
+from siim_kernel.evaluation.pages import INK
+
+SIDES = (4.8, 4.0)  # inches; narrow enough for two beside each other, and for a phone
+COLOURS = ("#1f77b4", "#e07b00", "#2a9d57", "#c0392b", "#8e5bb5", "#8c6d4f", "#d6589f", "#7a7f87")
+STYLES = ("-", "--", "-.", ":")
+MARKS = {"highest probability": "o", "threshold 0.5": "s", "Youden": "^"}
+STYLE = {
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 10,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+}
+
+
+@contextmanager
+def _figure(sides):
+    """An empty Figure in the report's style. Raises MountError where matplotlib is not installed."""
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MountError("figures need matplotlib, which is not installed; install the extra: pip install 'siim-kernel[report]'") from None
+    with rc_context(STYLE):
+        yield Figure(figsize=sides, layout="constrained")
+
+
+@contextmanager
+def _axes(title, across, up, sides=SIDES):
+    """(figure, its one pair of axes), titled."""
+    with _figure(sides) as figure:
+        axes = figure.add_subplot()
+        axes.set(xlabel=across, ylabel=up)
+        axes.set_title(title, fontsize=11)
+        yield figure, axes
+
+
+def learning_curves(history, measure, title):
+    """Accuracy or loss over the epochs, a thin line a fold, the borders of phases as upright lines.
+
+    history  as `report_data.Judged.history`; measure: "accuracy" or "loss"
+    """
+    with _axes(title, "epoch", measure) as (figure, axes):
+        folds = list(history.groupby("fold"))
+        for column, colour, style, name in (
+            (measure, COLOURS[0], "-", "training"),
+            (f"validation_{measure}", COLOURS[1], "--", "validation"),
+        ):
+            for number, (_, table) in enumerate(folds):
+                line = {"color": colour, "ls": style, "lw": 1.8 if len(folds) == 1 else 1.0, "alpha": 1 if len(folds) == 1 else 0.75}
+                axes.plot(table["epoch"], table[column], label=None if number else name, marker="." if len(table) < 3 else "", **line)
+        for border in sorted({table["epoch"][table["phase"] == phase].max() for _, table in folds for phase in _ended(table)}):
+            axes.axvline(border + 0.5, color=INK, lw=0.9, ls=":")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend()
+        return figure
+
+
+def _ended(table):
+    """The phases of one fold after which another came."""
+    return sorted(table["phase"].unique())[:-1]
+
+
+def confusion(rates, counts, title):
+    """Hit rates as shaded cells, each with its share of the row and its count; [K, K] DataFrames, row = truth."""
+    size = len(rates)
+    side = max(SIDES[0], 1.0 + 0.75 * size)
+    with _axes(title, "said", "truth", (side, 1.1 + 0.62 * size + 0.6)) as (figure, axes):
+        for row in range(size):
+            for column in range(size):
+                share = rates.iloc[row, column]
+                axes.fill(
+                    [column, column + 1, column + 1, column], [row, row, row + 1, row + 1], color=COLOURS[0], lw=0, alpha=0.6 * _zero(share)
+                )
+                text = f"{share:.0%}\n{counts.iloc[row, column]:,}" if not math.isnan(share) else f"–\n{counts.iloc[row, column]:,}"
+                axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=10 if size < 6 else 8)
+        axes.set(xlim=(0, size), ylim=(size, 0), xticks=np.arange(size) + 0.5, yticks=np.arange(size) + 0.5)
+        axes.set_xticklabels(rates.columns, rotation=0 if size < 4 else 30, ha="center" if size < 4 else "right")
+        axes.set_yticklabels(rates.index)
+        axes.tick_params(length=0)
+        return figure
+
+
+def _zero(share):
+    return 0 if math.isnan(share) else share
+
+
+def roc(curves, points, texts):
+    """ROC curves: label -> `curves.roc`; label -> `curves.operating_points`; label -> text of its AUC."""
+    with _axes("ROC", "1 − specificity", "sensitivity") as (figure, axes):
+        axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
+        for number, (label, curve) in enumerate(curves.items()):
+            line = _line(number)
+            axes.plot(1 - curve["specificity"], curve["sensitivity"], label=f"{label}: {texts[label]}", **line)
+            _marks(axes, points[label], 1 - points[label]["specificity"], points[label]["sensitivity"], line["color"], not number)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.legend(loc="lower right")
+        return figure
+
+
+def precision_recall(curves, points, texts, shares):
+    """Precision-recall curves, as `roc`; shares: label -> its share of the films, the precision of chance, as a dotted line."""
+    with _axes("Precision and recall", "recall (sensitivity)", "precision (PPV)") as (figure, axes):
+        for number, (label, curve) in enumerate(curves.items()):
+            line = _line(number)
+            axes.plot(curve["recall"], curve["precision"], drawstyle="steps-pre", label=f"{label}: {texts[label]}", **line)
+            axes.axhline(shares[label], color=line["color"], lw=0.8, ls=":")
+            _marks(axes, points[label], points[label]["sensitivity"], points[label]["ppv"], line["color"], not number)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.legend(loc="lower left")
+        return figure
+
+
+def _line(number):
+    return {"color": COLOURS[number % len(COLOURS)], "ls": STYLES[number % len(STYLES)], "lw": 1.6}
+
+
+def _marks(axes, points, across, up, colour, named):
+    for point, x, y in zip(points["point"], across, up, strict=True):
+        axes.plot([x], [y], MARKS[point], color=colour, ms=6, mec=INK, mew=0.7, ls="", label=point if named else None)
+
+
+def reliability(bins, title):
+    """Reliability diagram of one label: the share of hits over the mean probability of each bin, dots as large as their films.
+
+    bins  rows of `calibration.reliability` of one label
+    """
+    with _axes(title, "probability said", "share that was so") as (figure, axes):
+        axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":", label="as it should be")
+        held = bins[bins["films"] > 0]
+        axes.plot(held["confidence"], held["hits"], color=COLOURS[0], lw=1.4)
+        axes.scatter(
+            held["confidence"], held["hits"], s=12 + 160 * held["films"] / max(1, held["films"].max()), color=COLOURS[0], alpha=0.7
+        )
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.legend(loc="upper left")
+        return figure
+
+
+def hit_rates(columns):
+    """Hit rates from one run to the next, a line a label with its intervals.
+
+    columns  name of a run -> DataFrame value, low, high, index label
+    """
+    with _axes("Hit rates from one run to the next", "", "hit rate (sensitivity)", (max(SIDES[0], 1.2 * len(columns)), SIDES[1])) as (
+        figure,
+        axes,
+    ):
+        labels = list(dict.fromkeys(label for rates in columns.values() for label in rates.index))
+        for number, label in enumerate(labels):
+            rows = [(place, rates.loc[label]) for place, rates in enumerate(columns.values()) if label in rates.index]
+            places = np.array([place for place, _ in rows]) + 0.06 * (number - (len(labels) - 1) / 2)
+            value, low, high = (np.array([row[name] for _, row in rows], float) for name in ("value", "low", "high"))
+            spread = np.nan_to_num([value - low, high - value]).clip(0)
+            axes.errorbar(places, value, yerr=spread, label=label, marker="o", ms=5, capsize=3, **_line(number))
+        axes.set(ylim=(-0.02, 1.02), xticks=range(len(columns)))
+        axes.set_xticklabels([name.replace(" (", "\n(") for name in columns], fontsize=8.5)
+        axes.legend()
+        return figure
+
+
+def films(squares, titles, columns=3):
+    """A sheet of films: uint8 [S, S] each, with a title of two short lines."""
+    rows = math.ceil(len(squares) / columns)
+    with _figure((SIDES[0], 1.95 * rows)) as figure:
+        for place, (square, title) in enumerate(zip(squares, titles, strict=True), 1):
+            axes = figure.add_subplot(rows, columns, place)
+            axes.imshow(square, cmap="gray", vmin=0, vmax=255)
+            axes.set_title(title, fontsize=8)
+            axes.axis("off")
+        return figure

@@ -1,0 +1,73 @@
+"""What the Kaggle kernels do: find what is mounted, call the story, print what an operator must know."""
+
+from pathlib import Path
+
+from siim_kernel import clock, kernels, mounts
+from siim_kernel import runs as stored_runs
+from siim_kernel.errors import MountError
+from siim_kernel.recipes import catalogue
+
+
+def images(root, working, competition, recipes, split):
+    """The image kernel: image sets for some recipes' pixels into `working/images`; unreadable films cost a warning."""
+    mounted = mounts.find(competition, root)
+    pixels = tuple(dict.fromkeys(catalogue.by_name(name).pixels for name in recipes))
+    _report(kernels.build_images(mounted, Path(working) / "images", pixels, split=split))
+
+
+def external(root, working, dataset, recipes):
+    """The external images kernel: image sets of the radiography database for some recipes' pixels into `working/images`."""
+    mounted = mounts.find(dataset, root)
+    pixels = tuple(dict.fromkeys(catalogue.by_name(name).pixels for name in recipes))
+    _report(kernels.build_external(mounted, Path(working) / "images", pixels))
+
+
+def _report(built):
+    print(f"{built.images} images, {len(built.not_read)} films not read")
+    for image, file, reason in built.not_read:
+        print(f"WARNING: not read: {image} ({file}): {reason}")
+
+
+def train(root, working, competition, image_sets, imagenet, recipe, fold, max_hours=None):
+    """The training kernel: one fold, or all, of a recipe into `working/runs`, within `max_hours`.
+
+    What an earlier session left goes on: its output is looked for in every mounted source that holds runs.
+    """
+    deadline = clock.after(max_hours)
+    wanted = catalogue.by_name(recipe)
+    slugs = [competition, *image_sets, *([imagenet] if wanted.weights else [])]
+    mounted = mounts.find_all(slugs, root)
+    sets = [_output_or_dataset(mounted[slug], "images") for slug in image_sets]
+    weights = _only_file(mounted[imagenet], "*.h5") if wanted.weights else None
+    others = [place for source in mounts.sources(root) if (place := Path(root) / source) not in mounted.values()]
+    previous = [folder for source in others for folder in stored_runs.search(source)]
+    print(
+        f"runs of earlier sessions: {', '.join(map(str, previous)) or 'none'} (looked for in {', '.join(map(str, others)) or 'no source'})"
+    )
+    out = Path(working) / "runs"
+    for run in kernels.train(wanted, sets, mounted[competition], out, fold=fold, imagenet=weights, deadline=deadline, previous=previous):
+        print(f"trained {run.folder}")
+
+
+def predict(root, working, competition, runs, max_hours=None):
+    """The inference kernel: `working/submission.csv` out of the mounted competition and runs, checked, in `max_hours` from now."""
+    deadline = clock.after(max_hours)
+    mounted = mounts.find_all([competition, *runs], root)
+    folders = [_output_or_dataset(mounted[slug], "runs") for slug in runs]
+    predicted = kernels.predict(mounted[competition], folders, Path(working) / "submission.csv", deadline=deadline, say=print)
+    for remark in predicted.remarks():
+        print(f"WARNING: {remark}")
+    print(f"submission.csv is valid: {predicted.images} images, {len(predicted.not_read)} not read")
+
+
+def _output_or_dataset(folder, name):
+    """What a mounted source holds: a kernel's output has it in a sub-folder, a dataset is it."""
+    return folder / name if (folder / name).is_dir() else folder
+
+
+def _only_file(folder, pattern):
+    """The one file of a mounted dataset that fits a pattern; MountError where there is none or more than one."""
+    found = sorted(Path(folder).rglob(pattern))
+    if len(found) != 1:
+        raise MountError(f"{folder} should hold one file {pattern}, it holds {', '.join(path.name for path in found) or 'none'}")
+    return found[0]

@@ -1,0 +1,516 @@
+"""The report of made runs: files written by hand, no network."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from siim_kernel import runs
+from siim_kernel.cli import app
+from siim_kernel.competition import schemes
+from siim_kernel.errors import RunError, SiimKernelError, TableError
+from siim_kernel.evaluation import classification, comparison, report, report_data, report_films, report_tables
+from siim_kernel.evaluation.intervals import difference_intervals, intervals
+from siim_kernel.evaluation.pages import Picture, Table, Text
+from siim_kernel.labels import NONE, SCHEMES, STUDY_CLASSES
+from siim_kernel.pixels import imagesets
+from siim_kernel.recipes import catalogue
+from siim_kernel.recipes.main import MAIN, SMALL
+
+RESAMPLES = 50
+OPACITY = catalogue.by_name("thesis-opacity")
+UNION = catalogue.by_name("thesis-union")
+
+
+def films(count=60, seed=0):
+    """Facts of made films: two a study, three a patient, every class among them."""
+    numbers = np.arange(count)
+    label = np.array(STUDY_CLASSES)[(numbers // 2) % 4]
+    return pd.DataFrame(
+        {
+            "image": [f"i{number:03}" for number in numbers],
+            "study": [f"s{number // 2:03}" for number in numbers],
+            "patient": [f"p{number // 6:03}" for number in numbers],
+            "label": label,
+            "reading": np.where(label == "negative", "none", "boxed"),
+            "rows": 200,
+            "columns": 100,
+        }
+    )
+
+
+def predicted(table, recipe, skill, seed=0):
+    """What a network of some skill (0: none) says of films, in the columns of a run's tables."""
+    scheme, generator = SCHEMES[recipe.labels], np.random.default_rng(seed)
+    codes = schemes.targets(table, scheme)
+    chances = generator.dirichlet(np.ones(len(scheme.labels)), len(table)) + skill * np.eye(len(scheme.labels))[codes]
+    chances /= chances.sum(axis=1, keepdims=True)
+    made = table.assign(fold=0)
+    made[list(scheme.labels)] = chances
+    if scheme.labels != STUDY_CLASSES:
+        made[list(STUDY_CLASSES)] = 0.25
+    made[NONE] = chances[:, 0]
+    return made
+
+
+def history(recipe, epochs=2):
+    rows = []
+    for phase in range(1, len(recipe.phases) + 1):
+        for _ in range(epochs):
+            epoch = len(rows) + 1
+            figures = {
+                "loss": 1 / epoch,
+                "study_accuracy": 0.5 + epoch / 50,
+                "val_loss": 1.1 / epoch,
+                "val_study_accuracy": 0.5 + epoch / 60,
+            }
+            rows.append({"phase": phase, "epoch": epoch} | figures)
+    return pd.DataFrame(rows)
+
+
+def make(folder, recipe=OPACITY, fold=0, validating=None, everything=None, skill=0.8, final=None, seed=0, **facts):
+    """A stored run of which only the weights are no weights; `validating` are its out-of-fold films, all others train."""
+    folder.mkdir(parents=True)
+    everything = films() if everything is None else everything
+    validating = everything[:30] if validating is None else validating
+    (folder / runs.WEIGHTS).write_bytes(b"weights")
+    number = everything["image"].isin(validating["image"]).map({True: fold, False: fold + 1})
+    if final is not None:
+        number[everything["image"].isin(final["image"])] = -1
+        predicted(final, recipe, skill, seed + 1).assign(fold=fold).to_csv(folder / runs.FINAL_TEST, index=False)
+    pd.DataFrame({"imageid": everything["image"], "fold": number}).to_csv(folder / runs.FOLDS, index=False)
+    predicted(validating, recipe, skill, seed).assign(fold=fold).to_csv(folder / runs.OUT_OF_FOLD, index=False)
+    history(recipe).to_csv(folder / runs.HISTORY, index=False)
+    record = {
+        "priors": dict.fromkeys((*STUDY_CLASSES, NONE), 0.25),
+        "prior_boxes": [[0.1, 0.2, 0.4, 0.8, 0.3]],
+        "split": {"folds": 2, "training_images": 30, "validation_images": 30, "final_test_images": 0, "sha256": "ab" * 32},
+        "study_of_labels": [[0.25] * 4] * len(SCHEMES[recipe.labels].labels),
+        "none_of_labels": [0] * len(SCHEMES[recipe.labels].labels),
+        "training": {
+            "seconds": 120.5,
+            "timings": [{"phase": 1, "seconds": 30.0, "validation": 4.0, "saving": 1.0}],
+            "sessions": [{"epoch": 0, "versions": {"keras": "3.0.0"}}],
+            "epochs": 4,
+            "steps_per_epoch": 3,
+            "devices": ["CPU"],
+            "dtype": "float32",
+            "parameters": 1234567,
+        },
+    }
+    runs.save(folder, recipe, fold, record | facts)
+    return folder
+
+
+def make_folds(folder, recipe=OPACITY, count=3, skill=0.8, everything=None, final=None):
+    """The folder of `count` folds of one training."""
+    everything = films() if everything is None else everything
+    own = everything if final is None else everything[~everything["image"].isin(final["image"])]
+    places = np.array([int(patient[1:]) % count for patient in own["patient"]])
+    for fold in range(count):
+        make(folder / f"fold-{fold}", recipe, fold, own[places == fold], everything, skill, final, seed=fold)
+    return folder
+
+
+class Page(HTMLParser):
+    """A page read strictly: tags that do not close are an error; the tables' texts and all addresses are kept."""
+
+    VOID = ("meta", "link", "img", "br", "hr", "input", "path", "use")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.addresses, self.text, self.rows, self.titles, self.captions = [], [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "xlink:href", "action", "data")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+        if self.open and self.open[-1] == "caption":
+            self.captions.append((data, len(self.rows)))
+        if self.open and self.open[-1] == "h2":
+            self.titles.append(data)
+
+    def row(self, name, caption=""):
+        """The cells after the first one, of the first row that begins with `name`; after the first caption that begins so."""
+        start = next(place for text, place in [*self.captions, ("", 0)] if text.startswith(caption))
+        return next(row[1:] for row in self.rows[start * bool(caption) :] if row[0] == name)
+
+
+def written(tmp_path, folders, **options):
+    out = tmp_path / "out" / "report.html"
+    report.write(out, folders, resamples=RESAMPLES, **options)
+    return Page(out.read_text()), out.read_text()
+
+
+def test_the_page_has_the_figures_of_evaluation(tmp_path):
+    folder = make(tmp_path / "run")
+    page, text = written(tmp_path, [folder])
+    judged = report_data.load([folder])[0].predictions
+    found = intervals(judged, RESAMPLES)
+    for name, measure in (("balanced accuracy", ("balanced_accuracy", "overall")), ("accuracy", ("accuracy", "overall"))):
+        value, low, high = found.loc[measure, ["value", "low", "high"]]
+        assert page.row(name)[0] == f"{value:.3f} ({low:.3f} to {high:.3f})"
+    auc = found.loc[("auc", "Yes")]
+    assert page.row("AUC")[1] == f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
+    assert page.row("accuracy of the majority class alone") == ["0.733 (Yes)"]
+    assert page.row("films")[0] == "30"
+    counts = classification.confusion(judged)
+    assert page.row("None") == [str(count) for count in counts.loc["None"]]
+    balanced = found.loc[("balanced_accuracy", "overall")]
+    assert (
+        f"Balanced accuracy {balanced.value:.3f} (95 % interval {balanced.low:.3f} to {balanced.high:.3f}) on 30 films of 5 patients"
+        in text
+    )
+    assert "where always saying Yes has 0.733" in text
+
+
+def test_the_page_is_whole_and_asks_nothing_of_a_network(tmp_path):
+    page, text = written(tmp_path, [make_folds(tmp_path / "folds")])
+    assert page.titles[:2] == ["Result", "Confusion matrix"]
+    assert {"ROC and precision-recall curves", "Calibration", "Cross-validation", "Learning curves", "Cost", "Recipe"} <= set(page.titles)
+    assert all(address.startswith(("#", "data:")) for address in page.addresses)
+    assert not re.search(r"https?://", text)
+    assert "<script" not in text
+
+
+def test_names_and_labels_from_files_are_escaped(tmp_path):
+    table = films()
+    table["image"] = table["image"].str.replace("i000", "<script>alert(1)</script>")
+    folder = make(tmp_path / "run<b>", everything=table)
+    images = image_set(tmp_path / "images", table)
+    page, text = written(tmp_path, [folder], images=[images])
+    assert "<script>" not in text
+    assert "<b>" not in text
+    assert "run<b>" in "".join(page.text)
+
+
+def test_the_thesis_figures_stand_beside_ours(tmp_path):
+    folder = make(tmp_path / "run")
+    page, _ = written(tmp_path, [folder])
+    judged = report_data.load([folder])[0].predictions
+    found = intervals(judged, RESAMPLES).loc[("accuracy", "overall")]
+    ours = f"{found.value:.2%} ({found.low:.2%} to {found.high:.2%})".replace("%", " %")
+    assert page.row("accuracy, validation") == ["80.17 %", ours]
+    assert page.row("accuracy after phase 1, validation") == ["74.96 %", "53.33 %"]
+    assert page.row("balanced accuracy, validation")[0] == "75.09 %"
+    assert page.row("hit rate of None, validation")[0] == "63.48 %"
+    assert page.row("None", "Printed: validation") == ["226", "130"]
+
+
+def test_recipes_of_the_projects_own_have_no_printed_figures(tmp_path):
+    page, _ = written(tmp_path, [make(tmp_path / "run", SMALL)])
+    assert "Beside what was printed" not in page.titles
+
+
+def test_of_the_articles_recipes_its_row_stands_beside_ours(tmp_path):
+    page, _ = written(tmp_path, [make(tmp_path / "run", catalogue.by_name("article-vgg19-p"))])
+    assert page.row("AUC", "Printed")[0] == ".9842 ± .0036"
+    assert page.row("sensitivity", "Printed")[0] == "97.09 ± .39"
+
+
+def test_folds_are_pooled_and_summed_up_as_the_article_does(tmp_path):
+    folder = make_folds(tmp_path / "folds")
+    page, _ = written(tmp_path, [folder])
+    judged = report_data.load([folder])[0]
+    assert judged.predictions.images.tolist() == sorted(films()["image"])
+    assert sorted(set(judged.table["fold"])) == [0, 1, 2]
+    accuracies = [
+        classification.measures(judged.predictions.take((judged.table["fold"] == fold).to_numpy()))["accuracy", "overall"]
+        for fold in range(3)
+    ]
+    mean, sd = np.mean(accuracies) * 100, np.std(accuracies, ddof=1) * 100
+    assert page.row("accuracy", "All measures")[:3] == ["overall", f"{mean:.2f} ± {sd:.2f}".replace(" 0.", " ."), "3"]
+
+
+def test_two_runs_are_compared_with_intervals(tmp_path):
+    folders = [make_folds(tmp_path / "one", OPACITY), make_folds(tmp_path / "two", UNION, skill=0.2)]
+    page, text = written(tmp_path, folders)
+    first, second = (each.predictions for each in report_data.load(folders))
+    difference = difference_intervals(first, second, RESAMPLES).loc[("accuracy", "overall")]
+    test = comparison.mcnemar(first, second)
+    row = page.row("accuracy", "thesis-opacity less")
+    assert row[2] == f"{difference.value:.3f} ({difference.low:.3f} to {difference.high:.3f})".replace("-", "−")
+    assert row[3] == (f"{test.p:.3f}" if test.p >= 0.001 else "< 0.001")
+    auc = comparison.delong(first, second, "Yes")
+    assert page.row("AUC, Yes")[2] == f"{auc.difference:.3f} ({auc.low:.3f} to {auc.high:.3f})".replace("-", "−")
+    assert "thesis-opacity less thesis-union, on 60 films of 10 patients" in text
+    assert page.titles[:3] == ["Result", "Runs compared", "Hit rates from one run to the next"]
+    rates = [each.loc[("sensitivity", "Yes")] for each in (intervals(first, RESAMPLES), intervals(second, RESAMPLES))]
+    assert page.row("Yes")[:2] == [f"{rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})" for rate in rates]
+
+
+def test_runs_that_share_some_films_are_compared_on_these(tmp_path):
+    everything = films()
+    folders = [make(tmp_path / "one", validating=everything[:40]), make(tmp_path / "two", UNION, validating=everything[20:])]
+    _, text = written(tmp_path, folders)
+    assert "on 20 films of" in text
+    assert "The two judged 40 and 40 films; 20 are of both" in text
+
+
+def test_runs_of_different_films_are_refused(tmp_path):
+    everything = films()
+    folders = [make(tmp_path / "one", validating=everything[:30]), make(tmp_path / "two", UNION, validating=everything[30:])]
+    with pytest.raises(RunError, match="thesis-opacity and thesis-union judged different films, none is of both.*Report them apart"):
+        report.contents(folders, resamples=RESAMPLES)
+
+
+def test_runs_whose_labels_mean_something_else_are_not_compared(tmp_path):
+    folders = [make(tmp_path / "one"), make(tmp_path / "two", catalogue.by_name("thesis-typical")), make(tmp_path / "three", SMALL)]
+    _, text = written(tmp_path, folders)
+    assert text.count("not compared, as their labels do not mean the same") == 3
+    assert "(label_opacity, label_n_Covid_19)" in text
+
+
+def test_runs_that_tell_other_patients_are_refused(tmp_path):
+    other = films().assign(patient="")
+    folders = [make(tmp_path / "one"), make(tmp_path / "two", UNION, everything=other)]
+    with pytest.raises(RunError, match="the patients of the two runs differ"):
+        report.contents(folders, resamples=RESAMPLES)
+
+
+def test_a_final_test_and_its_gap(tmp_path):
+    everything = films()
+    folder = make_folds(tmp_path / "folds", UNION, everything=everything, final=everything[48:])
+    page, text = written(tmp_path, [folder])
+    judged = report_data.load([folder])[0]
+    assert len(judged.final_test) == 12
+    assert len(judged.final_test_by_network) == 36
+    assert judged.final_test_by_network.n_groups == 2
+    found = intervals(judged.final_test, RESAMPLES).loc[("balanced_accuracy", "overall")]
+    assert page.row("balanced accuracy")[1] == f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    error = 1 - classification.measures(judged.predictions)["accuracy", "overall"]
+    assert page.row("validation (out of fold)")[0].startswith(f"{error:.3f} (")
+    assert page.row("accuracy, final test")[0] == "75.20 %"
+    assert "By balanced accuracy, validation and final test" in text
+    assert {"Final test", "Validation against the final test"} <= set(page.titles)
+
+
+def test_the_final_test_is_judged_by_the_mean_of_the_networks(tmp_path):
+    everything = films()
+    folder = make_folds(tmp_path / "folds", UNION, everything=everything, final=everything[48:])
+    each = [pd.read_csv(folder / f"fold-{fold}" / runs.FINAL_TEST)["Yes"] for fold in range(3)]
+    judged = report_data.load([folder])[0]
+    np.testing.assert_allclose(judged.final_test.probabilities[:, 1], np.mean(each, axis=0))
+
+
+def test_a_leaking_split_is_named_before_the_figures(tmp_path):
+    everything = films().assign(patient=[f"p{number % 30:03}" for number in range(60)])
+    _, text = written(tmp_path, [make_split(tmp_path, everything)])
+    warning = "Read with care: 60 of 60 validation films share a patient with training."
+    assert warning in text
+    assert text.index(warning) < text.index("<table")
+
+
+def make_split(tmp_path, everything):
+    """A folder of two folds that together hold all films."""
+    for fold in range(2):
+        make(tmp_path / "folds" / f"fold-{fold}", fold=fold, validating=everything[fold * 30 : fold * 30 + 30], everything=everything)
+        path = tmp_path / "folds" / f"fold-{fold}" / runs.FOLDS
+        pd.DataFrame({"imageid": everything["image"], "fold": np.arange(60) // 30}).to_csv(path, index=False)
+        record = json.loads((path.parent / runs.RECORD).read_text())
+        record["files"][runs.FOLDS] = runs.sha256(path)
+        (path.parent / runs.RECORD).write_text(json.dumps(record))
+    return tmp_path / "folds"
+
+
+def test_of_one_fold_alone_the_report_asks_for_the_other_films(tmp_path):
+    page, text = written(tmp_path, [make(tmp_path / "run")])
+    assert "The labels of 30 films of this split are not known here" in text
+    assert page.row("0", "Films of each part")[:2] == ["30", "30"]
+
+
+def test_image_sets_tell_patients_and_show_films(tmp_path):
+    table = films()
+    images = image_set(tmp_path / "images", table)
+    found, _ = report_films.Films([images]).of_split(report_data.load([make(tmp_path / "run", everything=table)])[0])
+    assert found is None  # the set knows no labels of the competition
+    page, text = written(tmp_path, [tmp_path / "run"], images=[images])
+    assert "Films judged worst and best" in page.titles
+    assert "Worst films: " in text
+    assert "Best: the highest probability of the true label." in text
+
+
+def test_image_sets_of_other_films_are_refused(tmp_path):
+    images = image_set(tmp_path / "images", films().assign(image=[f"x{number}" for number in range(60)]))
+    with pytest.raises(RunError, match="the image sets have none of the films of thesis-opacity"):
+        report.contents([make(tmp_path / "run")], [images], resamples=RESAMPLES)
+
+
+def image_set(folder, table, size=299):
+    """A finished image set of some films."""
+    folder.mkdir()
+    squares = np.random.default_rng(0).integers(0, 256, (len(table), size, size), dtype=np.uint8)
+    np.save(folder / "images.npy", squares)
+    full = table.reindex(columns=list(imagesets.COLUMNS)).fillna("").assign(source="competition", split="train")
+    full.to_csv(folder / imagesets.TABLE, index=False)
+    (folder / imagesets.RECIPE).write_text(json.dumps({"pixels": {"size": size}, "form": "npy"}))
+    (folder / imagesets.NOT_READ).write_text("image,file,reason\n")
+    imagesets.write_sums(folder)
+    return folder
+
+
+def test_the_worst_films_are_those_with_the_lowest_probability_of_the_truth(tmp_path):
+    judged = report_data.load([make(tmp_path / "run")])[0].predictions
+    worst, best = report_films.extremes(judged, 4)
+    chances = np.sort(judged.probabilities[np.arange(len(judged)), judged.truth])
+    assert worst["probability of the truth"].tolist() == chances[:4].tolist()
+    assert best["probability of the truth"].tolist() == chances[:-5:-1].tolist()
+    few, many = report_films.extremes(judged.take(np.arange(3)), 4)
+    assert len(few) == len(many) == 1
+
+
+def competition(folder, table):
+    """The tables of a competition with these films: a box on each film that is not negative."""
+    folder.mkdir()
+    box = "[{'x': 10.0, 'y': 20.0, 'width': 30.0, 'height': 120.0}]"
+    names = {"negative": "Negative for Pneumonia", "typical": "Typical Appearance"}
+    names |= {"indeterminate": "Indeterminate Appearance", "atypical": "Atypical Appearance"}
+    studies = table.drop_duplicates("study")
+    rows = pd.DataFrame(
+        {"id": studies["study"] + "_study"} | {names[name]: (studies["label"] == name).astype(int) for name in STUDY_CLASSES}
+    )
+    rows.to_csv(folder / "train_study_level.csv", index=False)
+    negative = table["label"] == "negative"
+    pd.DataFrame(
+        {
+            "id": table["image"] + "_image",
+            "boxes": np.where(negative, "", box),
+            "label": np.where(negative, "none 1 0 0 1 1", "opacity 1 10 20 40 140"),
+            "StudyInstanceUID": table["study"],
+        }
+    ).to_csv(folder / "train_image_level.csv", index=False)
+    return folder
+
+
+def test_the_competitions_metric_on_the_out_of_fold_films(tmp_path):
+    table = films()
+    tables = competition(tmp_path / "competition", table)
+    # The prior box of `make`, on films of 100 x 200, is the very box of the tables but for its top: 40 to 160 against 20 to 140.
+    folder = make(tmp_path / "run", SMALL, skill=50)
+    page, text = written(tmp_path, [folder], competition=tables)
+    assert "The competition's metric" in page.titles
+    assert page.row("negative", "Average precision") == ["1.000"]
+    assert page.row("opacity")[0] == "1.000"
+    assert page.row("mAP") == ["1.000"]
+    assert "on the 30 out-of-fold films" in text
+    assert "Films by source" in text  # the tables tell the labels of the films that train
+
+
+def test_the_metric_is_of_six_class_runs_and_of_this_competition(tmp_path):
+    tables = competition(tmp_path / "competition", films())
+    page, _ = written(tmp_path, [make(tmp_path / "two")], competition=tables)
+    assert "The competition's metric" not in page.titles
+    other = competition(tmp_path / "other", films().assign(image=[f"x{number}" for number in range(60)]))
+    with pytest.raises(TableError, match="has none of the films of small"):
+        report.contents([make(tmp_path / "run", SMALL)], competition=other, resamples=RESAMPLES)
+
+
+def test_films_without_a_label_of_the_scheme_are_left_out_and_counted(tmp_path):
+    table = films()
+    table.loc[:4, "label"] = ""
+    folder = make(tmp_path / "run", everything=table)
+    _, text = written(tmp_path, [folder])
+    assert len(report_data.load([folder])[0].predictions) == 25
+    assert "5 films without a label of this scheme are not judged." in text
+
+
+def test_a_record_without_training_facts_and_a_history_without_accuracy(tmp_path):
+    folder = make(tmp_path / "run", training=None, split=None)
+    table = pd.DataFrame({"phase": [1], "epoch": [1], "loss": [0.5], "val_loss": ["nan"]})
+    table.to_csv(folder / runs.HISTORY, index=False)
+    record = json.loads((folder / runs.RECORD).read_text())
+    record["files"][runs.HISTORY] = runs.sha256(folder / runs.HISTORY)
+    (folder / runs.RECORD).write_text(json.dumps(record))
+    _, text = written(tmp_path, [folder])
+    assert "the training accuracy is not recorded" in text.lower()
+    assert "not recorded" in text
+
+
+def test_names_tell_runs_apart(tmp_path):
+    folders = [make(tmp_path / "a" / "fold-0"), make(tmp_path / "b"), make(tmp_path / "c", MAIN)]
+    assert [each.name for each in report_data.load(folders)] == ["thesis-opacity (a/fold-0)", "thesis-opacity (b)", "main"]
+
+
+def test_what_cannot_be_pooled_is_named(tmp_path):
+    with pytest.raises(RunError, match="was named twice"):
+        report_data.load([make(tmp_path / "run"), tmp_path / "a" / ".." / "run"])
+    with pytest.raises(RunError, match="no run was given"):
+        report_data.load([])
+    make(tmp_path / "recipes" / "fold-0")
+    make(tmp_path / "recipes" / "fold-1", UNION, 1)
+    with pytest.raises(RunError, match="are folds of different recipes: name"):
+        report_data.load([tmp_path / "recipes"])
+    make(tmp_path / "splits" / "fold-0")
+    make(tmp_path / "splits" / "fold-1", fold=1, split={"sha256": "cd" * 32})
+    with pytest.raises(RunError, match="are folds of different splits"):
+        report_data.load([tmp_path / "splits"])
+    make(tmp_path / "twice" / "fold-0")
+    make(tmp_path / "twice" / "fold-1", fold=1)
+    with pytest.raises(RunError, match="30 films validate more than one run in .*, the first is i000"):
+        report_data.load([tmp_path / "twice"])
+    everything = films()
+    make(tmp_path / "tests" / "fold-0", validating=everything[:20], final=everything[50:])
+    make(tmp_path / "tests" / "fold-1", fold=1, validating=everything[20:40])
+    with pytest.raises(RunError, match=r"fold-1 has no final_test.csv, .*fold-0 has one"):
+        report_data.load([tmp_path / "tests"])
+
+
+def test_a_table_with_a_word_for_a_number_is_named(tmp_path):
+    folder = make(tmp_path / "run")
+    path = folder / runs.OUT_OF_FOLD
+    table = pd.read_csv(path, dtype=object)
+    table.loc[3, "Yes"] = "many"
+    table.to_csv(path, index=False)
+    record = json.loads((folder / runs.RECORD).read_text())
+    record["files"][runs.OUT_OF_FOLD] = runs.sha256(path)
+    (folder / runs.RECORD).write_text(json.dumps(record))
+    with pytest.raises(TableError, match="Yes holds 'many', which is no number"):
+        report_data.load([folder])
+
+
+def test_every_figure_has_words_and_numbers(tmp_path):
+    _, sections, _ = report.contents([make_folds(tmp_path / "folds", MAIN)], resamples=RESAMPLES)
+    parts = [part for section in sections for part in section.parts]
+    pictures = [part for part in parts if isinstance(part, Picture)]
+    assert len(pictures) == 10
+    assert all(picture.alt.strip() for picture in pictures)
+    # The confusion matrix has its numbers as tables beside it.
+    assert sum(picture.table is None for picture in pictures) == 1
+    assert all(isinstance(part, Text | Table | Picture) for part in parts)
+
+
+def test_the_numbers_of_a_table_are_texts_with_three_digits():
+    assert report_tables.number(float("nan")) == "–"
+    assert report_tables.number(-0.1234) == "−0.123"
+    assert report_tables.p_text(0.0004) == "< 0.001"
+    assert report_tables.with_interval({"value": 0.5, "low": float("nan"), "high": float("nan")}) == "0.500"
+
+
+def test_the_command(tmp_path):
+    out = tmp_path / "page.html"
+    folder = make(tmp_path / "run")
+    done = CliRunner().invoke(app, ["report", str(folder), "--out", str(out), "--resamples", "20"])
+    assert (done.exit_code, done.stdout.strip()) == (0, str(out))
+    assert "Report of thesis-opacity" in out.read_text()
+    missing = CliRunner().invoke(app, ["report", str(tmp_path / "none"), "--out", str(out)])
+    assert isinstance(missing.exception, SiimKernelError)
