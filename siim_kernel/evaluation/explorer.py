@@ -6,6 +6,7 @@ What cannot be told from the source is left out, and its section says so in a li
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from skimage.exposure import adjust_gamma, adjust_log
 
@@ -59,7 +60,7 @@ def explore(source, out, patients=None, images=None, sample=sources.SAMPLE, work
 def page_of(source):
     """(sections of the page, its tables by the names of their CSVs) of a `sources.Source`."""
     tables = {}
-    same = None if source.squares is None else folds.find_duplicates(map(_square, _rows(source.squares)), source.squares.table["image"])
+    same = None if source.squares is None else folds.find_duplicates(map(np.asarray, _rows(source.squares)), source.squares.table["image"])
     parts = {
         "Files": _files(source, tables),
         "Label schemes": _schemes(source, tables),
@@ -79,10 +80,6 @@ def page_of(source):
 
 def _rows(squares):
     return (squares.images[row] for row in range(len(squares.table)))
-
-
-def _square(image):
-    return image.__array__()
 
 
 def _files(source, tables):

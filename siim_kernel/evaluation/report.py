@@ -6,7 +6,7 @@ detail; then how it was made.
 
 from itertools import combinations
 
-from siim_kernel.evaluation import pages, report_data, report_figures, report_films, report_sections, report_tables
+from siim_kernel.evaluation import pages, report_data, report_figures, report_films, report_making, report_sections, report_tables
 from siim_kernel.evaluation.intervals import RESAMPLES
 from siim_kernel.evaluation.pages import Picture, Section, Table, Text
 from siim_kernel.evaluation.predictions import MACRO, OVERALL
@@ -56,7 +56,7 @@ def _sentence(each, named):
     balanced, accuracy = (each.measures.loc[(name, OVERALL)] for name in ("balanced_accuracy", "accuracy"))
     label, share = report_tables.majority(each.judged.predictions)
     begin = f"{each.judged.name}: balanced" if named else "Balanced"
-    limits = "" if balanced.isna()["low"] else f" (95 % interval {number(balanced['low'])} to {number(balanced['high'])})"
+    limits = report_tables.limits_text(balanced).replace("(", "(95 % interval ")
     return (
         f"{begin} accuracy {number(balanced['value'])}{limits} on {report_tables.people(each.judged.predictions)}; accuracy "
         f"{report_tables.with_interval(accuracy)}, where always saying {label} has {number(share)}."
@@ -88,22 +88,24 @@ def _result(found):
 def _compared(found, resamples):
     parts = [
         Text(
-            "Each two runs on the films that both judged. A difference whose interval holds 0 may be chance. McNemar's test of "
-            "the accuracy and DeLong's of the AUC take the patient as the unit; of the others the interval, by bootstrap over patients, is the test. "
-            "The p values are not corrected for their number."
+            "Each two runs on the films that both judged. A difference whose interval holds 0 may be chance. McNemar's test of the "
+            "accuracy and DeLong's of the AUC take the patient as the unit; of the others the interval, by bootstrap over patients, is the "
+            "test. The p values are not corrected for their number."
         )
     ]
+    recipes = report_making.differences([each.judged for each in found])
+    parts.append(Table(recipes, "What differs in the recipes") if len(recipes) else Text("The runs are of one recipe."))
     for first, second in combinations([each.judged for each in found], 2):
         result = report_tables.paired(first, second, resamples)
         names = f"{first.name} less {second.name}"
         if result is None:
             parts.append(Text(f"{names}: not compared, as their labels do not mean the same ({first.scheme.name}, {second.scheme.name})."))
             continue
-        table, films, patients = result
-        parts.append(Table(table, f"{names}, on {films:,} films of {patients:,} patients"))
-        if films < max(len(first.predictions), len(second.predictions)):
-            counts = f"{len(first.predictions):,} and {len(second.predictions):,}"
-            parts.append(Text(f"The two judged {counts} films; {films:,} are of both, and these alone are compared."))
+        table, films, alone = result
+        parts.append(Table(table, f"{names}, on {films}"))
+        counts = f"{len(first.predictions):,} and {len(second.predictions):,}"
+        same = first.predictions.images.tolist() == second.predictions.images.tolist()
+        parts.append(Text(alone if same else f"{alone} The two judged {counts} films; only those of both are compared."))
     return Section("Runs compared", tuple(parts))
 
 
@@ -111,6 +113,6 @@ def _hit_rates(found):
     measures = {each.judged.name: each.measures for each in found}
     table = report_tables.rates(measures)
     drawn = {name: values.loc["sensitivity"].drop(MACRO) for name, values in measures.items()}
-    alt = "Hit rates of each label, run by run, with 95 % intervals; the numbers follow."
+    alt = "Hit rates of each label, run by run, with 95 % intervals; the numbers stand in the table beside it."
     caption = "Share of each label's films that were found; bars are 95 % intervals by patient."
-    return Section("Hit rates from one run to the next", (Picture(report_figures.hit_rates(drawn), alt, table, caption), Table(table)))
+    return Section("Hit rates from one run to the next", (Picture(report_figures.hit_rates(drawn), alt, caption=caption), Table(table)))

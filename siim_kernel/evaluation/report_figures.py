@@ -100,37 +100,48 @@ def _zero(share):
 
 def roc(curves, points, texts):
     """ROC curves: label -> `curves.roc`; label -> `curves.operating_points`; label -> text of its AUC."""
-    with _axes("ROC", "1 − specificity", "sensitivity") as (figure, axes):
+    with _axes("ROC", "1 − specificity", "sensitivity", _sides(curves)) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
         for number, (label, curve) in enumerate(curves.items()):
             line = _line(number)
             axes.plot(1 - curve["specificity"], curve["sensitivity"], label=f"{label}: {texts[label]}", **line)
-            _marks(axes, points[label], 1 - points[label]["specificity"], points[label]["sensitivity"], line["color"], not number)
+            _marks(axes, points[label], 1 - points[label]["specificity"], points[label]["sensitivity"], line["color"])
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-        axes.legend(loc="lower right")
+        _legend(figure, axes)
         return figure
 
 
 def precision_recall(curves, points, texts, shares):
     """Precision-recall curves, as `roc`; shares: label -> its share of the films, the precision of chance, as a dotted line."""
-    with _axes("Precision and recall", "recall (sensitivity)", "precision (PPV)") as (figure, axes):
+    with _axes("Precision and recall", "recall (sensitivity)", "precision (PPV)", _sides(curves)) as (figure, axes):
         for number, (label, curve) in enumerate(curves.items()):
             line = _line(number)
             axes.plot(curve["recall"], curve["precision"], drawstyle="steps-pre", label=f"{label}: {texts[label]}", **line)
             axes.axhline(shares[label], color=line["color"], lw=0.8, ls=":")
-            _marks(axes, points[label], points[label]["sensitivity"], points[label]["ppv"], line["color"], not number)
+            _marks(axes, points[label], points[label]["sensitivity"], points[label]["ppv"], line["color"])
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-        axes.legend(loc="lower left")
+        _legend(figure, axes)
         return figure
+
+
+def _sides(curves):
+    """The sides of a figure with a legend below it, a line for each one or two curves."""
+    return SIDES[0], SIDES[1] + 0.22 * math.ceil(len(curves) / 2)
 
 
 def _line(number):
     return {"color": COLOURS[number % len(COLOURS)], "ls": STYLES[number % len(STYLES)], "lw": 1.6}
 
 
-def _marks(axes, points, across, up, colour, named):
+def _marks(axes, points, across, up, colour):
     for point, x, y in zip(points["point"], across, up, strict=True):
-        axes.plot([x], [y], MARKS[point], color=colour, ms=6, mec=INK, mew=0.7, ls="", label=point if named else None)
+        axes.plot([x], [y], MARKS[point], color=colour, ms=6, mec=INK, mew=0.7, ls="")
+
+
+def _legend(figure, axes):
+    """The curves, below the axes where they hide nothing; what the marks are stands in the caption."""
+    handles, _ = axes.get_legend_handles_labels()
+    figure.legend(handles=handles, loc="outside lower center", ncols=1 if len(handles) < 3 else 2)
 
 
 def reliability(bins, title):

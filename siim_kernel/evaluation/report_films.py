@@ -10,7 +10,7 @@ import pandas as pd
 from siim_kernel import runs as stored
 from siim_kernel.competition import folds as folding
 from siim_kernel.competition import metric, solutions, splits, submission, tables
-from siim_kernel.competition.split_report import PAIRS, split_report
+from siim_kernel.competition.split_report import PAIRS, TEST, split_report
 from siim_kernel.errors import TableError
 from siim_kernel.labels import BOXED, NONE, OPACITY, STUDY_CLASSES
 from siim_kernel.pixels import imagesets
@@ -110,28 +110,33 @@ def split_of(judged, films):
 
 
 def shared_by_fold(reports, numbers):
-    """DataFrame fold, films of each part, then what each pair of parts shares; a row for each fold."""
+    """DataFrame fold, part, films, shared with, then how many of its films share a patient, a study, a duplicate."""
     rows = []
     for report, number in zip(reports, numbers, strict=True):
-        row = {"fold": number} | report.films
-        for pair in report.shared.index:
-            if report.films[pair.split(" / ")[0]]:
-                row |= {f"{pair}: films sharing a patient": int(report.shared.loc[pair, "patient_films"])}
-                row |= {f"{pair}: sharing a study": int(report.shared.loc[pair, "study_films"])}
-                row |= {f"{pair}: with a duplicate": int(report.shared.loc[pair, "duplicate_films"])} if report.compared else {}
-        rows.append(row)
-    return pd.DataFrame(rows)
+        for one, others in PAIRS:
+            row = report.shared.loc[f"{one} / {' or '.join(others)}"]
+            if report.films[one]:
+                counts = [int(row[f"{what}_films"]) for what in ("patient", "study")]
+                duplicates = int(row["duplicate_films"]) if report.compared else "not compared"
+                rows.append((number, one, int(report.films[one]), " or ".join(others), *counts, duplicates))
+    return pd.DataFrame(rows, columns=["fold", "part", "films", "shared with", "a patient", "a study", "a duplicate"])
 
 
 def flaws(reports):
-    """What is wrong with a split, over all its folds: one line each, films of the folds counted together."""
+    """What is wrong with a split, over all its folds: one line each; the validation films of the folds are counted together."""
     lines = []
     for one, others in PAIRS:
-        pair, films = f"{one} / {' or '.join(others)}", sum(report.films[one] for report in reports)
+        if one == TEST and len(reports) > 1 and len(others) == 1:  # of several folds, one's validation is another's training
+            continue
+        counted = reports[:1] if one == TEST else reports  # the folds have one final test
+        pair, films = f"{one} / {' or '.join(others)}", sum(report.films[one] for report in counted)
         for column, what in (("patient_films", "a patient"), ("study_films", "a study"), ("duplicate_films", "a duplicate")):
-            count = sum(int(report.shared.loc[pair, column]) for report in reports)
+            count = sum(int(report.shared.loc[pair, column]) for report in counted)
             if count:
                 lines.append(f"{count:,} of {films:,} {one} films share {what} with {' or '.join(others)}")
+    unknown = int(reports[0].ungrouped.to_numpy().sum())
+    if unknown:
+        lines.append(f"the patients of {unknown:,} films are not known, and whether they stand on both sides cannot be said")
     absent = [flaw for report in reports for flaw in report.flaws if flaw.startswith("no film")]
     return [*dict.fromkeys(absent), *lines]
 
@@ -183,7 +188,7 @@ def extremes(predictions, count=SHOWN):
             "probability of what was said": predictions.probabilities.max(axis=1),
         }
     ).sort_values("probability of the truth", kind="stable", ignore_index=True)
-    count = min(count, len(table) // 2)
+    count = min(count, (len(table) + 1) // 2)
     return table[:count], table[::-1][:count].reset_index(drop=True)
 
 

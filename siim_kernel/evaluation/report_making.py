@@ -9,6 +9,7 @@ from siim_kernel.recipes import catalogue
 from siim_kernel.recipes.storing import to_dict
 
 UNKNOWN = "not recorded"
+SPLIT_HASHES = {"sha256": "films, labels and folds", "image_set": "table of the image set"}
 
 
 def sections(found):
@@ -69,10 +70,7 @@ def _split(found):
     first = found.reports[0]
     if not first.compared:
         parts.append(Text("Duplicates were not compared: give --images."))
-    unknown = int(first.ungrouped.to_numpy().sum())
-    if unknown:
-        parts.append(Text(f"The patients of {unknown:,} films are not known; whether they stand on both sides cannot be said."))
-    parts.append(Table(report_films.shared_by_fold(found.reports, numbers), "What the parts share"))
+    parts.append(Table(report_films.shared_by_fold(found.reports, numbers), "Films that share something with another part"))
     of = f", fold {numbers[0]}" if len(numbers) > 1 else ""
     blocks = {"source": first.sources, "class": first.classes, **{f"label of {name}": table for name, table in first.labels.items()}}
     parts += [Table(table.rename_axis(name).reset_index(), f"Films by {name}{of}") for name, table in blocks.items()]
@@ -107,9 +105,7 @@ def _cost(judged):
 
 
 def _recipe(judged):
-    rows = _flat(to_dict(judged.recipe))
-    rows["phases"] = catalogue.phases_text(judged.recipe)
-    table = pd.DataFrame([(name, _words(value)) for name, value in rows.items()], columns=["field", "value"])
+    table = pd.DataFrame(list(_recipe_words(judged.recipe).items()), columns=["field", "value"])
     return Section("recipe", (Text(judged.recipe.about), Table(table)))
 
 
@@ -121,8 +117,8 @@ def _provenance(judged):
     hashes, sessions = [], []
     for run in judged.runs:
         split = run.record.get("split") or {}
-        hashes += [(run.fold, name, digest) for name, digest in run.record["files"].items()]
-        hashes += [(run.fold, f"the {name.replace('_', ' ')}'s", split[key]) for name, key in _SPLIT_HASHES.items() if split.get(key)]
+        hashes += [(run.fold, name, _grouped(digest)) for name, digest in run.record["files"].items()]
+        hashes += [(run.fold, name, _grouped(split[key])) for key, name in SPLIT_HASHES.items() if split.get(key)]
         training = run.record.get("training") or {}
         machine = {"devices": ", ".join(training.get("devices") or [UNKNOWN]), "dtype": training.get("dtype", UNKNOWN)}
         for number_, session in enumerate(training.get("sessions") or [], 1):
@@ -133,7 +129,23 @@ def _provenance(judged):
     return Section("provenance", (*parts, Table(pd.DataFrame(hashes, columns=["fold", "file", "SHA-256"]), "Hashes, compared on loading")))
 
 
-_SPLIT_HASHES = {"films, labels and folds": "sha256", "image_set": "image_set"}
+def differences(subjects):
+    """The recipes' fields that are not the same in all `Judged`: DataFrame field, then a column for each name."""
+    flat = {judged.name: _recipe_words(judged.recipe) for judged in subjects}
+    fields = dict.fromkeys(field for words in flat.values() for field in words if field not in ("name", "about"))
+    rows = [[field, *(words.get(field, "") for words in flat.values())] for field in fields]
+    return pd.DataFrame([row for row in rows if len(set(row[1:])) > 1], columns=["field", *flat])
+
+
+def _recipe_words(recipe):
+    """Field, with dots, to its value in words."""
+    flat = _flat(to_dict(recipe)) | {"phases": catalogue.phases_text(recipe)}
+    return {name: _words(value) for name, value in flat.items()}
+
+
+def _grouped(digest):
+    """Hex digits in groups of 16, which break over lines."""
+    return " ".join(digest[start : start + 16] for start in range(0, len(digest), 16))
 
 
 def _flat(values, prefix=""):

@@ -15,6 +15,7 @@ from siim_kernel.evaluation.report_tables import number, with_interval
 from siim_kernel.evaluation.representativeness import ERRORS, GAPS, MEASURES, representativeness
 from siim_kernel.recipes.catalogue import PUBLISHED
 
+MANY = 4  # labels
 POINTS_IN_TABLE = 40  # of a curve; its figure has them all
 PARTS_OF_ERROR = {"validation": "validation (out of fold)", "final_test": "final test", "mismatch": "mismatch: final test less validation"}
 
@@ -85,8 +86,13 @@ def _confusion(title, predictions, parts=()):
 
 def _by_label(predictions, measures):
     table = report_tables.per_label(predictions, measures)
-    text = Text("Each label against all others. A dash: not defined, as the PPV of a label that was never said; it is not in the mean.")
-    return text, Table(table.set_index("label").T.rename_axis("measure").reset_index(), "With 95 % intervals by patient")
+    text = (
+        "Each label against all others. A dash: not defined, as the PPV of a label that was never said; it is not in the mean. "
+        f"{report_tables.thesis_words()}"
+    )
+    if len(predictions.labels) < MANY:  # more measures than labels: a row for each measure
+        table = table.set_index("label").T.rename_axis("measure").reset_index()
+    return Text(text), Table(table, "With 95 % intervals by patient")
 
 
 def _curves(predictions, measures):
@@ -162,12 +168,12 @@ def _folds(found):
     parts.append(
         Text(
             f"{len(judged.runs)} folds. The mean is what one network of this recipe scores on its own fold, the standard deviation "
-            "(n − 1) how much that changes from fold to fold; it is no interval of the mean. Pooled: all films at once, each by the network that did "
-            "not learn from it, with the interval by patient. Per cent but AUC and F1, as the medical article prints it."
+            "(n − 1) how much that changes from fold to fold; it is no interval of the mean. Pooled: all films at once, each by the "
+            "network that did not learn from it, with the interval by patient. Per cent but AUC and F1, as the medical article prints it."
         )
     )
+    parts.append(Table(report_tables.over_folds(found.measures), "Over the folds, and pooled"))
     parts.append(Table(report_tables.article_rows(found.measures, judged.labels), "Mean ± standard deviation over the folds"))
-    parts.append(Table(report_tables.over_folds(found.measures), "All measures"))
     return Section("cross-validation", tuple(parts))
 
 
@@ -186,7 +192,7 @@ def _errors(found):
         (
             Text(
                 f"By balanced accuracy, validation and final test {verdict}. Both are of single networks. The gap says "
-                "whether the validation films stand for those of the final test (thesis, section 2.1.2). That validation stands for training it does not say: "
+                "whether the validation films stand for those of the final test (thesis, section 2.1.2). Of the training films: "
                 f"{training}"
             ),
             Table(pd.DataFrame(rows, columns=["", "error (1 − accuracy)", "balanced error"]), "Errors and their gap, with 95 % intervals"),
@@ -200,13 +206,13 @@ def _score(judged, films):
         return None
     count, score, (mean, sd) = found
     rows = [(name, report_tables.MISSING if value is None else number(value)) for name, value in (*score.AP.items(), ("mAP", score.mAP))]
-    chance = "" if mean is None else f" Rows that change places at random have {mean:.3f} (sd {sd:.3f})."
+    chance = "" if mean is None else f" Rows that change places at random have {number(mean)} (sd {number(sd)})."
     return Section(
         "the competition's metric",
         (
             Text(
                 f"Mean of six average precisions on the {count:,} out-of-fold films, each by the network that did not learn from it. This "
-                f"network draws no boxes: `opacity` has the boxes that training films gather around.{chance}"
+                f"network draws no boxes: opacity has the boxes that training films gather around.{chance}"
             ),
             Table(pd.DataFrame(rows, columns=["class", "AP"]), "Average precision"),
         ),

@@ -36,21 +36,32 @@ def measured(judged, resamples=RESAMPLES):
 
 
 def word(measure, label=OVERALL):
-    """A measure as a reader calls it, with the thesis's word for it where that is another's in the field."""
-    name = WORDS.get(measure, measure)
-    thesis = next((spanish for spanish, english in THESIS_WORDS.items() if english == measure and spanish != "exactitud"), None)
-    return name + (", mean of the labels" if label == MACRO else "") + (f" (the thesis's “{thesis}”)" if thesis else "")
+    """A measure as a reader calls it."""
+    return WORDS.get(measure, measure) + ", mean of the labels" * (label == MACRO)
+
+
+def thesis_words():
+    """A sentence on the measures that the thesis calls by another's name."""
+    pairs = [f"the {word(measure)} “{name}”" for name, measure in THESIS_WORDS.items() if measure != "accuracy"]
+    return f"The thesis (section 2.1.2) calls {' and '.join(pairs)}."
 
 
 def number(value):
-    """A share as text with three digits; a dash where it is not defined."""
-    return MISSING if pd.isna(value) else f"{value:.3f}".replace("-", "−")
+    """A share as text with three digits and no leading zero, as the field prints it; a dash where it is not defined."""
+    if pd.isna(value):
+        return MISSING
+    text = f"{abs(value):.3f}"
+    return "−" * (value < 0 and float(text) > 0) + (text[1:] if text.startswith("0.") else text)
 
 
 def with_interval(row):
-    """ "0.741 (0.702 to 0.780)" of a row with value, low and high; without the brackets where there is no interval."""
-    limits = "" if pd.isna(row["low"]) else f" ({number(row['low'])} to {number(row['high'])})"
-    return number(row["value"]) + limits
+    """ ".741 (.702 to .780)" of a row with value, low and high; without the brackets where there is no interval."""
+    return number(row["value"]) + limits_text(row)
+
+
+def limits_text(row):
+    """ " (.702 to .780)" of a row with low and high, "" where there is no interval."""
+    return "" if pd.isna(row["low"]) else f" ({number(row['low'])} to {number(row['high'])})"
 
 
 def p_text(p):
@@ -99,18 +110,19 @@ def per_label(predictions, measures):
 
 
 def matrix(counts, per_cent=False):
-    """A confusion matrix [K, K] as a table: truth, then what was said; shares in per cent."""
+    """A confusion matrix [K, K] as a table: a row for each true label, a column for each that was said; shares in per cent."""
     cells = counts.map(lambda share: MISSING if pd.isna(share) else f"{share:.1%}") if per_cent else counts
-    return cells.rename(columns="said {}".format).rename_axis("truth").reset_index()
+    return cells.rename_axis("truth \\ said").reset_index()
 
 
 def over_folds(table):
-    """A `crossvalidation.summary` for a reader: measure, label, mean ± sd as the article prints, folds, pooled with its interval."""
+    """The main measures of a `crossvalidation.summary`: mean ± sd as the article prints, folds that have it, pooled with interval."""
     rows = []
-    for (measure, label), row in table.iterrows():
-        texts = {"mean ± sd of the folds": crossvalidation.plus_minus(row["mean"], row["sd"], measure), "folds": int(row["folds"])}
-        rows.append({"measure": word(measure), "label": label, **texts, "pooled": with_interval(row)})
-    return pd.DataFrame(rows)
+    for measure, label in MAIN:
+        row = table.loc[(measure, label)]
+        spread = crossvalidation.plus_minus(row["mean"], row["sd"], measure)
+        rows.append((word(measure, label), spread, int(row["folds"]), with_interval(row)))
+    return pd.DataFrame(rows, columns=["measure", "mean ± sd", "folds", "pooled"])
 
 
 def article_rows(table, labels):
@@ -119,10 +131,11 @@ def article_rows(table, labels):
 
 
 def paired(first, second, resamples=RESAMPLES):
-    """Two `Judged` on the films that both judged: (DataFrame, films, patients), or None where their labels or truth are not the same.
+    """Two `Judged` on the films that both judged: (DataFrame, what films, a sentence on the films that one alone has right).
 
-    Columns: measure, the two names, difference (first - second, with interval), p, test. Raises RunError where they share no film,
-    or the films' patients differ.
+    None where their labels or truth are not the same.
+    Columns: measure, the two names, difference (first - second), its interval, p, test. Raises RunError where they share no film, or
+    the films' patients differ.
     """
     common = np.intersect1d(first.predictions.images, second.predictions.images)
     if not len(common):
@@ -137,7 +150,7 @@ def paired(first, second, resamples=RESAMPLES):
     differences = difference_intervals(one, other, resamples)
     values = [classification.measures(each) for each in (one, other)]
     accuracy = comparison.mcnemar(one, other)
-    tests = {("accuracy", OVERALL): (accuracy.p, f"McNemar; {accuracy.only_first} and {accuracy.only_second} films right in one alone")}
+    tests = {("accuracy", OVERALL): (accuracy.p, "McNemar")}
     differences = differences.copy()
     for label in one.labels:
         found = comparison.delong(one, other, label)
@@ -147,12 +160,15 @@ def paired(first, second, resamples=RESAMPLES):
     rows = []
     for measure, label in wanted:
         p, test = tests.get((measure, label), (np.nan, ""))
+        row = differences.loc[(measure, label)]
         rows.append(
             {"measure": word(measure, label) + (f", {label}" if label in one.labels else "")}
             | {each.name: number(value[measure, label]) for each, value in zip((first, second), values, strict=True)}
-            | {"difference": with_interval(differences.loc[(measure, label)]), "p": p_text(p), "test": test}
+            | {"difference": number(row["value"]), "95 % interval": limits_text(row).strip(" ()")}
+            | {"p": p_text(p), "test": test}
         )
-    return pd.DataFrame(rows), len(one), one.n_groups
+    alone = f"{accuracy.only_first:,} films are right by {first.name} alone, {accuracy.only_second:,} by {second.name} alone."
+    return pd.DataFrame(rows), f"{len(one):,} films of {one.n_groups:,} patients", alone
 
 
 def rates(columns):
@@ -212,7 +228,7 @@ def _of(measures, measure, label):
     row = measures.loc[(measure, label)]
     if measure in NOT_IN_PER_CENT:
         return with_interval(row)
-    limits = "" if pd.isna(row["low"]) else f" ({row['low']:.2%} to {row['high']:.2%})".replace("%", " %")
+    limits = "" if pd.isna(row["low"]) else f" ({row['low'] * 100:.2f} to {row['high'] * 100:.2f})"
     return _per_cent(row["value"]) + limits
 
 

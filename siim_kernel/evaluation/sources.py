@@ -105,16 +105,12 @@ def read(source, patients=None, images=None, sample=SAMPLE, workers=1, progress=
         remarks += [line for line in unread if line not in remarks]
     else:
         shown = sampling.shown_squares(sheet, squares, table)
-    beside = " with an image set" if squares is not None else " alone"
-    kind = (
-        "an image set"
-        if is_set
-        else "a competition folder"
-        if len(shown_paths)
-        else "the tables" + beside
-        if has_tables
-        else "an empty folder"
-    )
+    if is_set:
+        kind = "an image set"
+    elif len(shown_paths) or not has_tables:
+        kind = "a competition folder"
+    else:
+        kind = "the tables alone" if squares is None else "the tables with an image set"
     return Source(kind, _files(source, films, training, dicoms, squares), table, films, values, shown, squares, tuple(remarks))
 
 

@@ -9,7 +9,7 @@ import pytest
 from siim_kernel.evaluation import figures, pages
 
 GREYS = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
-HOSTILE = r"$\frac{<b>&" + 60 * "x"
+HOSTILE = r"$\frac{<b>&$" + 60 * "x"
 
 
 def counts(*names):

@@ -1,7 +1,9 @@
 """The report of made runs: files written by hand, no network."""
 
+import dataclasses
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,11 +14,11 @@ from typer.testing import CliRunner
 from siim_kernel import runs
 from siim_kernel.cli import app
 from siim_kernel.competition import schemes
-from siim_kernel.errors import RunError, SiimKernelError, TableError
+from siim_kernel.errors import MountError, RunError, SiimKernelError, TableError
 from siim_kernel.evaluation import classification, comparison, report, report_data, report_films, report_tables
 from siim_kernel.evaluation.intervals import difference_intervals, intervals
 from siim_kernel.evaluation.pages import Picture, Table, Text
-from siim_kernel.labels import NONE, SCHEMES, STUDY_CLASSES
+from siim_kernel.labels import EXTERNAL_CLASSES, NONE, SCHEMES, STUDY_CLASSES
 from siim_kernel.pixels import imagesets
 from siim_kernel.recipes import catalogue
 from siim_kernel.recipes.main import MAIN, SMALL
@@ -72,13 +74,13 @@ def history(recipe, epochs=2):
     return pd.DataFrame(rows)
 
 
-def make(folder, recipe=OPACITY, fold=0, validating=None, everything=None, skill=0.8, final=None, seed=0, **facts):
+def make(folder, recipe=OPACITY, fold=0, validating=None, everything=None, skill=0.8, final=None, seed=0, numbers=None, **facts):
     """A stored run of which only the weights are no weights; `validating` are its out-of-fold films, all others train."""
     folder.mkdir(parents=True)
     everything = films() if everything is None else everything
     validating = everything[:30] if validating is None else validating
     (folder / runs.WEIGHTS).write_bytes(b"weights")
-    number = everything["image"].isin(validating["image"]).map({True: fold, False: fold + 1})
+    number = everything["image"].isin(validating["image"]).map({True: fold, False: fold + 1}) if numbers is None else numbers.copy()
     if final is not None:
         number[everything["image"].isin(final["image"])] = -1
         predicted(final, recipe, skill, seed + 1).assign(fold=fold).to_csv(folder / runs.FINAL_TEST, index=False)
@@ -106,13 +108,14 @@ def make(folder, recipe=OPACITY, fold=0, validating=None, everything=None, skill
     return folder
 
 
-def make_folds(folder, recipe=OPACITY, count=3, skill=0.8, everything=None, final=None):
+def make_folds(folder, recipe=OPACITY, count=3, skill=0.8, everything=None, final=None, numbers=None):
     """The folder of `count` folds of one training."""
     everything = films() if everything is None else everything
-    own = everything if final is None else everything[~everything["image"].isin(final["image"])]
-    places = np.array([int(patient[1:]) % count for patient in own["patient"]])
+    numbers = everything["patient"].str[1:].astype(int) % count if numbers is None else pd.Series(numbers)
+    held_out = np.zeros(len(everything), bool) if final is None else everything["image"].isin(final["image"])
     for fold in range(count):
-        make(folder / f"fold-{fold}", recipe, fold, own[places == fold], everything, skill, final, seed=fold)
+        validating = everything[(numbers == fold) & ~held_out]
+        make(folder / f"fold-{fold}", recipe, fold, validating, everything, skill, final, fold, numbers)
     return folder
 
 
@@ -156,6 +159,15 @@ class Page(HTMLParser):
         return next(row[1:] for row in self.rows[start * bool(caption) :] if row[0] == name)
 
 
+def shown(value):
+    """A share as the page prints it."""
+    return f"{value:.3f}".replace("0.", ".", 1).replace("-", "−") if abs(value) < 0.9995 else f"{value:.3f}"
+
+
+def interval(row):
+    return f"{shown(row.value)} ({shown(row.low)} to {shown(row.high)})"
+
+
 def written(tmp_path, folders, **options):
     out = tmp_path / "out" / "report.html"
     report.write(out, folders, resamples=RESAMPLES, **options)
@@ -168,20 +180,15 @@ def test_the_page_has_the_figures_of_evaluation(tmp_path):
     judged = report_data.load([folder])[0].predictions
     found = intervals(judged, RESAMPLES)
     for name, measure in (("balanced accuracy", ("balanced_accuracy", "overall")), ("accuracy", ("accuracy", "overall"))):
-        value, low, high = found.loc[measure, ["value", "low", "high"]]
-        assert page.row(name)[0] == f"{value:.3f} ({low:.3f} to {high:.3f})"
-    auc = found.loc[("auc", "Yes")]
-    assert page.row("AUC")[1] == f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
-    assert page.row("accuracy of the majority class alone") == ["0.733 (Yes)"]
+        assert page.row(name)[0] == interval(found.loc[measure])
+    assert page.row("AUC")[1] == interval(found.loc[("auc", "Yes")])
+    assert page.row("accuracy of the majority class alone") == [".733 (Yes)"]
     assert page.row("films")[0] == "30"
     counts = classification.confusion(judged)
     assert page.row("None") == [str(count) for count in counts.loc["None"]]
     balanced = found.loc[("balanced_accuracy", "overall")]
-    assert (
-        f"Balanced accuracy {balanced.value:.3f} (95 % interval {balanced.low:.3f} to {balanced.high:.3f}) on 30 films of 5 patients"
-        in text
-    )
-    assert "where always saying Yes has 0.733" in text
+    assert f"Balanced accuracy {interval(balanced).replace('(', '(95 % interval ')} on 30 films of 5 patients" in text
+    assert "where always saying Yes has .733" in text
 
 
 def test_the_page_is_whole_and_asks_nothing_of_a_network(tmp_path):
@@ -209,7 +216,7 @@ def test_the_thesis_figures_stand_beside_ours(tmp_path):
     page, _ = written(tmp_path, [folder])
     judged = report_data.load([folder])[0].predictions
     found = intervals(judged, RESAMPLES).loc[("accuracy", "overall")]
-    ours = f"{found.value:.2%} ({found.low:.2%} to {found.high:.2%})".replace("%", " %")
+    ours = f"{found.value * 100:.2f} % ({found.low * 100:.2f} to {found.high * 100:.2f})"
     assert page.row("accuracy, validation") == ["80.17 %", ours]
     assert page.row("accuracy after phase 1, validation") == ["74.96 %", "53.33 %"]
     assert page.row("balanced accuracy, validation")[0] == "75.09 %"
@@ -239,7 +246,8 @@ def test_folds_are_pooled_and_summed_up_as_the_article_does(tmp_path):
         for fold in range(3)
     ]
     mean, sd = np.mean(accuracies) * 100, np.std(accuracies, ddof=1) * 100
-    assert page.row("accuracy", "All measures")[:3] == ["overall", f"{mean:.2f} ± {sd:.2f}".replace(" 0.", " ."), "3"]
+    pooled = interval(intervals(judged.predictions, RESAMPLES).loc[("accuracy", "overall")])
+    assert page.row("accuracy", "Over the folds") == [f"{mean:.2f} ± {sd:.2f}".replace(" 0.", " ."), "3", pooled]
 
 
 def test_two_runs_are_compared_with_intervals(tmp_path):
@@ -249,14 +257,16 @@ def test_two_runs_are_compared_with_intervals(tmp_path):
     difference = difference_intervals(first, second, RESAMPLES).loc[("accuracy", "overall")]
     test = comparison.mcnemar(first, second)
     row = page.row("accuracy", "thesis-opacity less")
-    assert row[2] == f"{difference.value:.3f} ({difference.low:.3f} to {difference.high:.3f})".replace("-", "−")
-    assert row[3] == (f"{test.p:.3f}" if test.p >= 0.001 else "< 0.001")
+    assert row[2:4] == [shown(difference.value), f"{shown(difference.low)} to {shown(difference.high)}"]
+    assert row[4] == (f"{test.p:.3f}" if test.p >= 0.001 else "< 0.001")
     auc = comparison.delong(first, second, "Yes")
-    assert page.row("AUC, Yes")[2] == f"{auc.difference:.3f} ({auc.low:.3f} to {auc.high:.3f})".replace("-", "−")
+    assert page.row("AUC, Yes")[2:4] == [shown(auc.difference), f"{shown(auc.low)} to {shown(auc.high)}"]
+    assert f"{test.only_first} films are right by thesis-opacity alone, {test.only_second} by thesis-union alone." in text
+    assert page.row("labels", "What differs") == ["label_opacity", "2L_opacity_no_opacity"]
     assert "thesis-opacity less thesis-union, on 60 films of 10 patients" in text
     assert page.titles[:3] == ["Result", "Runs compared", "Hit rates from one run to the next"]
     rates = [each.loc[("sensitivity", "Yes")] for each in (intervals(first, RESAMPLES), intervals(second, RESAMPLES))]
-    assert page.row("Yes")[:2] == [f"{rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})" for rate in rates]
+    assert page.row("Yes")[:2] == [interval(rate) for rate in rates]
 
 
 def test_runs_that_share_some_films_are_compared_on_these(tmp_path):
@@ -264,7 +274,7 @@ def test_runs_that_share_some_films_are_compared_on_these(tmp_path):
     folders = [make(tmp_path / "one", validating=everything[:40]), make(tmp_path / "two", UNION, validating=everything[20:])]
     _, text = written(tmp_path, folders)
     assert "on 20 films of" in text
-    assert "The two judged 40 and 40 films; 20 are of both" in text
+    assert "The two judged 40 and 40 films; only those of both are compared." in text
 
 
 def test_runs_of_different_films_are_refused(tmp_path):
@@ -297,9 +307,9 @@ def test_a_final_test_and_its_gap(tmp_path):
     assert len(judged.final_test_by_network) == 36
     assert judged.final_test_by_network.n_groups == 2
     found = intervals(judged.final_test, RESAMPLES).loc[("balanced_accuracy", "overall")]
-    assert page.row("balanced accuracy")[1] == f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    assert page.row("balanced accuracy")[1] == interval(found)
     error = 1 - classification.measures(judged.predictions)["accuracy", "overall"]
-    assert page.row("validation (out of fold)")[0].startswith(f"{error:.3f} (")
+    assert page.row("validation (out of fold)")[0].startswith(f"{shown(error)} (")
     assert page.row("accuracy, final test")[0] == "75.20 %"
     assert "By balanced accuracy, validation and final test" in text
     assert {"Final test", "Validation against the final test"} <= set(page.titles)
@@ -315,22 +325,30 @@ def test_the_final_test_is_judged_by_the_mean_of_the_networks(tmp_path):
 
 def test_a_leaking_split_is_named_before_the_figures(tmp_path):
     everything = films().assign(patient=[f"p{number % 30:03}" for number in range(60)])
-    _, text = written(tmp_path, [make_split(tmp_path, everything)])
+    _, text = written(tmp_path, [make_folds(tmp_path / "folds", count=2, everything=everything, numbers=np.arange(60) // 30)])
     warning = "Read with care: 60 of 60 validation films share a patient with training."
     assert warning in text
     assert text.index(warning) < text.index("<table")
 
 
-def make_split(tmp_path, everything):
-    """A folder of two folds that together hold all films."""
-    for fold in range(2):
-        make(tmp_path / "folds" / f"fold-{fold}", fold=fold, validating=everything[fold * 30 : fold * 30 + 30], everything=everything)
-        path = tmp_path / "folds" / f"fold-{fold}" / runs.FOLDS
-        pd.DataFrame({"imageid": everything["image"], "fold": np.arange(60) // 30}).to_csv(path, index=False)
-        record = json.loads((path.parent / runs.RECORD).read_text())
-        record["files"][runs.FOLDS] = runs.sha256(path)
-        (path.parent / runs.RECORD).write_text(json.dumps(record))
-    return tmp_path / "folds"
+def test_a_final_test_that_leaks_is_counted_once(tmp_path):
+    everything = films().assign(patient=[f"p{number % 30:03}" for number in range(60)])
+    options = {"everything": everything, "final": everything[48:], "numbers": np.arange(60) % 3}
+    _, text = written(tmp_path, [make_folds(tmp_path / "folds", OPACITY, **options)])
+    assert "12 of 12 final test films share a patient with training or validation" in text
+    assert "final test films share a patient with training;" not in text
+
+
+def test_unknown_patients_are_said(tmp_path):
+    table = films()
+    folder = make_folds(tmp_path / "folds", everything=table)
+    assert "Read with care" not in written(tmp_path, [folder])[1]
+    table.loc[table.index[:7], "patient"] = ""
+    numbers = np.arange(60) // 6 % 3
+    page, text = written(tmp_path, [make_folds(tmp_path / "unknown", everything=table, numbers=numbers)])
+    assert "Read with care: the patients of 7 films are not known" in text
+    assert "60 films of 16 patients (7 films are of unknown patients, each counted as one)" in text
+    assert page.row("0", "Films that share")[:5] == ["validation", "24", "training", "0", "0"]
 
 
 def test_of_one_fold_alone_the_report_asks_for_the_other_films(tmp_path):
@@ -375,7 +393,7 @@ def test_the_worst_films_are_those_with_the_lowest_probability_of_the_truth(tmp_
     chances = np.sort(judged.probabilities[np.arange(len(judged)), judged.truth])
     assert worst["probability of the truth"].tolist() == chances[:4].tolist()
     assert best["probability of the truth"].tolist() == chances[:-5:-1].tolist()
-    few, many = report_films.extremes(judged.take(np.arange(3)), 4)
+    few, many = report_films.extremes(judged.take(np.arange(1)), 4)
     assert len(few) == len(many) == 1
 
 
@@ -434,13 +452,61 @@ def test_films_without_a_label_of_the_scheme_are_left_out_and_counted(tmp_path):
     assert "5 films without a label of this scheme are not judged." in text
 
 
+def test_a_collapsed_network_of_one_patient(tmp_path):
+    table = films().assign(patient="p")
+    folder = make(tmp_path / "run", everything=table)
+    table = predicted(table[:30], OPACITY, 0).assign(None_=0.0, Yes=1.0, fold=0)
+    rewrite(folder, runs.OUT_OF_FOLD, table.assign(**{"None": 0.0}).drop(columns="None_"))
+    page, text = written(tmp_path, [folder], images=[image_set(tmp_path / "images", films())])
+    assert page.row("accuracy") == [".733"]
+    assert page.row("balanced accuracy") == [".500"]
+    assert page.row("PPV", "With 95")[0] == "–"
+    assert page.row("AUC", "With 95")[0] == ".500"
+
+
+def test_a_truth_of_one_label_has_no_roc(tmp_path):
+    page, _ = written(tmp_path, [make(tmp_path / "run", everything=films().assign(label="typical", reading="boxed"))])
+    assert page.row("AUC", "With 95")[:2] == ["–", "–"]
+    assert page.row("sensitivity", "With 95")[0] == "–"
+
+
+def test_image_labels_are_read_from_the_readings(tmp_path):
+    table = films()
+    table.loc[:5, "reading"] = "not read"
+    recipe = dataclasses.replace(OPACITY, name="boxes", labels="image_label")
+    folder = make(tmp_path / "run", recipe, everything=table, skill=0)
+    judged = report_data.load([folder])[0]
+    assert (len(judged.predictions), judged.unlabelled) == (24, 6)
+    assert (judged.predictions.truth == (table["reading"][6:30] == "boxed")).all()
+
+
+def test_eight_labels_of_a_union(tmp_path):
+    table = films()
+    table["label"] = (*STUDY_CLASSES, *EXTERNAL_CLASSES) * 7 + STUDY_CLASSES
+    recipe = dataclasses.replace(UNION, name="eight", labels="union_study_label")
+    page, _ = written(tmp_path, [make(tmp_path / "run", recipe, everything=table)])
+    assert page.row("covid_19", "Films")[-1].isdigit()
+    assert page.row("NORMAL", "With 95")[0] == "3"
+
+
+def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MountError, match=r"figures need matplotlib.*siim-kernel\[report\]"):
+        report.contents([make(tmp_path / "run")], resamples=RESAMPLES)
+
+
+def rewrite(folder, name, table):
+    """Another table in a run, its hash in the record too."""
+    table.to_csv(folder / name, index=False)
+    record = json.loads((folder / runs.RECORD).read_text())
+    record["files"][name] = runs.sha256(folder / name)
+    (folder / runs.RECORD).write_text(json.dumps(record))
+
+
 def test_a_record_without_training_facts_and_a_history_without_accuracy(tmp_path):
     folder = make(tmp_path / "run", training=None, split=None)
     table = pd.DataFrame({"phase": [1], "epoch": [1], "loss": [0.5], "val_loss": ["nan"]})
-    table.to_csv(folder / runs.HISTORY, index=False)
-    record = json.loads((folder / runs.RECORD).read_text())
-    record["files"][runs.HISTORY] = runs.sha256(folder / runs.HISTORY)
-    (folder / runs.RECORD).write_text(json.dumps(record))
+    rewrite(folder, runs.HISTORY, table)
     _, text = written(tmp_path, [folder])
     assert "the training accuracy is not recorded" in text.lower()
     assert "not recorded" in text
@@ -477,13 +543,9 @@ def test_what_cannot_be_pooled_is_named(tmp_path):
 
 def test_a_table_with_a_word_for_a_number_is_named(tmp_path):
     folder = make(tmp_path / "run")
-    path = folder / runs.OUT_OF_FOLD
-    table = pd.read_csv(path, dtype=object)
+    table = pd.read_csv(folder / runs.OUT_OF_FOLD, dtype=object)
     table.loc[3, "Yes"] = "many"
-    table.to_csv(path, index=False)
-    record = json.loads((folder / runs.RECORD).read_text())
-    record["files"][runs.OUT_OF_FOLD] = runs.sha256(path)
-    (folder / runs.RECORD).write_text(json.dumps(record))
+    rewrite(folder, runs.OUT_OF_FOLD, table)
     with pytest.raises(TableError, match="Yes holds 'many', which is no number"):
         report_data.load([folder])
 
@@ -501,9 +563,11 @@ def test_every_figure_has_words_and_numbers(tmp_path):
 
 def test_the_numbers_of_a_table_are_texts_with_three_digits():
     assert report_tables.number(float("nan")) == "–"
-    assert report_tables.number(-0.1234) == "−0.123"
+    assert report_tables.number(-0.1234) == "−.123"
+    assert report_tables.number(-0.0001) == ".000"
+    assert report_tables.number(1) == "1.000"
     assert report_tables.p_text(0.0004) == "< 0.001"
-    assert report_tables.with_interval({"value": 0.5, "low": float("nan"), "high": float("nan")}) == "0.500"
+    assert report_tables.with_interval({"value": 0.5, "low": float("nan"), "high": float("nan")}) == ".500"
 
 
 def test_the_command(tmp_path):
