@@ -327,21 +327,28 @@ def score(
 
 
 @app.command()
-def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe whole, with what was printed of it.")] = None):
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this recipe whole: its fields, its size, what was printed of it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The fields of the recipe as JSON alone.")] = False,
+):
     """List the recipes with the figures that were printed of them (per cent), or print one."""
     from siim_kernel.recipes import catalogue
     from siim_kernel.recipes.storing import to_dict
 
-    if name is not None:
-        recipe = catalogue.by_name(name)
-        print(json.dumps(to_dict(recipe), indent=1))
-        for line in catalogue.printed_lines(recipe):
-            print(line)
+    if name is None:
+        rows = [catalogue.HEADINGS, *catalogue.table()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         return
-    rows = [catalogue.HEADINGS, *catalogue.table()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    recipe = catalogue.by_name(name)
+    if as_json:
+        print(json.dumps(to_dict(recipe), indent=1))
+        return
+    from siim_kernel import kernels
+
+    for line in (*catalogue.lines(recipe), *kernels.network_lines(recipe), *catalogue.printed_lines(recipe)):
+        print(line)
 
 
 @app.command()

@@ -178,6 +178,20 @@ def _image_sets(folders, recipe):
     return [found[source] for source in recipe.sources]
 
 
+def network_lines(recipe):
+    """Lines on the size of a recipe's network: its parameters, and the memory that weights and optimizer take."""
+    from siim_kernel.learning import networks
+
+    model = networks.build(networks.without_imagenet(recipe))
+    count, backbone = model.count_params(), model.get_layer(networks.BACKBONE).count_params()
+    copies = 2 + max({"sgd": 1, "rmsprop": 2, "adam": 2, "nadam": 2}[phase.optimizer] for phase in recipe.phases)
+    return [
+        f"parameters: {count:,}, of these {backbone:,} in the backbone",
+        f"memory: {count * 4 / 2**20:.0f} MiB of weights, {count * 4 * copies / 2**20:.0f} MiB with gradients and optimizer; "
+        f"the activations of a batch of {recipe.batch} come on top",
+    ]
+
+
 def preflight(paths, workers=1):
     """Lines that say which transfer syntaxes films have and which decoders there are for each, before work starts.
 

@@ -46,7 +46,7 @@ def test_unknown_recipe_lists_the_known(tmp_path):
 
 
 def test_recipes_prints_one_as_json():
-    shown = runner.invoke(cli.app, ["recipes", "small"])
+    shown = runner.invoke(cli.app, ["recipes", "small", "--json"])
     assert json.loads(shown.stdout)["network"] == "narrow_xception"
     listed = runner.invoke(cli.app, ["recipes"]).stdout.splitlines()
     names = [line.split()[0] for line in listed]
@@ -55,6 +55,16 @@ def test_recipes_prints_one_as_json():
     (opacity,) = (line for line in listed if line.startswith("thesis-opacity "))
     assert opacity.split()[1:7] == ["6.10", "4.7.9", "label_opacity", "xception", "P", "299"]
     assert opacity.endswith("74.96 / 80.17")
+
+
+@pytest.mark.slow
+def test_one_recipe_is_told_with_its_size_and_what_was_printed_of_it():
+    shown = run("recipes", "thesis-opacity").stdout
+    assert "labels: label_opacity" in shown
+    assert "phase 2: epochs 100, trainable all, optimizer nadam" in shown
+    assert "parameters: 20,873,770, of these 20,861,480 in the backbone" in shown  # batch norm 4 x 2,048, dense 2 x 2,048 + 2
+    assert "confusion matrix, validation, phase 2 (None, Yes): 226 130; 121 789" in shown
+    assert "inferred, not printed: augmentation, pixels.equalise" in shown
 
 
 def test_check_and_score(phantom, tmp_path):

@@ -3,6 +3,7 @@
 from siim_kernel.errors import RecipeError
 from siim_kernel.recipes.article import ARTICLE
 from siim_kernel.recipes.main import OWN
+from siim_kernel.recipes.storing import to_dict
 from siim_kernel.recipes.thesis import AUGMENTATION_A, AUGMENTATION_B, AUGMENTATION_C, THESIS
 
 PUBLISHED = {published.recipe.name: published for published in (*THESIS, *ARTICLE)}
@@ -59,6 +60,22 @@ def table():
         facts = (recipe.labels, network, f"{recipe.pixels.size} px", augmentation_text(recipe), phases_text(recipe), expected_text(recipe))
         rows.append((recipe.name, number, section, *facts))
     return rows
+
+
+def lines(recipe):
+    """The fields of a recipe in lines for a person."""
+    told = {name: value for name, value in to_dict(recipe).items() if name not in ("phases", "augmentation", "pixels")}
+    told |= {"pixels": to_dict(recipe.pixels), "augmentation": to_dict(recipe.augmentation)}
+    rows = [f"{name}: {_plain(value)}" for name, value in told.items()]
+    return [*rows, *(f"phase {number}: {_plain(to_dict(phase))}" for number, phase in enumerate(recipe.phases, start=1))]
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    return {True: "yes", False: "no", "": "none"}[value] if isinstance(value, bool) or value == "" else str(value)
 
 
 def printed_lines(recipe):
