@@ -48,12 +48,12 @@ def films(count=60, seed=0):
 def predicted(table, recipe, skill, seed=0):
     """What a network of some skill (0: none) says of films, in the columns of a run's tables."""
     scheme, generator = SCHEMES[recipe.labels], np.random.default_rng(seed)
-    codes = schemes.targets(table, scheme)
+    codes = schemes.targets(table.assign(image_label=table["reading"].replace("boxed", "opacity")), scheme)
     chances = generator.dirichlet(np.ones(len(scheme.labels)), len(table)) + skill * np.eye(len(scheme.labels))[codes]
     chances /= chances.sum(axis=1, keepdims=True)
     made = table.assign(fold=0)
     made[list(scheme.labels)] = chances
-    if scheme.labels != STUDY_CLASSES:
+    if not set(STUDY_CLASSES) <= set(scheme.labels):
         made[list(STUDY_CLASSES)] = 0.25
     made[NONE] = chances[:, 0]
     return made
@@ -482,9 +482,20 @@ def test_image_labels_are_read_from_the_readings(tmp_path):
 
 def test_eight_labels_of_a_union(tmp_path):
     table = films()
-    table["label"] = (*STUDY_CLASSES, *EXTERNAL_CLASSES) * 7 + STUDY_CLASSES
+    table["label"] = ((*STUDY_CLASSES, *EXTERNAL_CLASSES) * 8)[:60]
     recipe = dataclasses.replace(UNION, name="eight", labels="union_study_label")
-    page, _ = written(tmp_path, [make(tmp_path / "run", recipe, everything=table)])
+    rule = np.array([*np.eye(4), [0, 1, 0, 0], [0, 0, 0.7, 0.3], [1, 0, 0, 0], [0, 0, 0.7, 0.3]])
+    folder = make(tmp_path / "run", recipe, everything=table, study_of_labels=rule.tolist())
+    chances = predicted(table[:30], recipe, 0.8)
+    page, _ = written(tmp_path, [folder])
+    # Training writes the study probabilities over the columns that both have.
+    names = list(SCHEMES[recipe.labels].labels)
+    studies = chances[names].to_numpy() @ rule
+    rewrite(folder, runs.OUT_OF_FOLD, chances.assign(**dict(zip(STUDY_CLASSES, studies.T, strict=True))))
+    judged = report_data.load([folder])[0]
+    np.testing.assert_allclose(judged.predictions.probabilities, chances[names].to_numpy(), atol=1e-12)
+    again, _ = written(tmp_path, [folder])
+    assert again.row("balanced accuracy") == page.row("balanced accuracy")
     assert page.row("covid_19", "Films")[-1].isdigit()
     assert page.row("NORMAL", "With 95")[0] == "3"
 
