@@ -5,7 +5,7 @@ Three functions compose the rooms. The Kaggle kernels and the command line call 
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,12 +95,13 @@ def train(
     """
     from siim_kernel.learning import fitting, training
 
+    recipe = replace(recipe, split=split or recipe.split, n_folds=n_folds or recipe.n_folds)  # as it is stored with the run
     material, same = _material(recipe, images, competition, patients, say)
     if folds is not None:
         made = folding.read_folds(folds, material.table)
         there = sorted(set(made["fold"]) - {splits.FINAL_TEST})
     else:
-        way, count = split or recipe.split, n_folds or recipe.n_folds
+        way, count = recipe.split, recipe.n_folds
         made = material.table[["image"]].set_axis(["imageid"], axis=1)
         if way == "patient" and (material.table["patient"] == "").all():
             say("warning: no patient is known, so that films of one patient may stand on both sides; folds keep studies together")

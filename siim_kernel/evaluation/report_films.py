@@ -9,7 +9,7 @@ import pandas as pd
 
 from siim_kernel import runs as stored
 from siim_kernel.competition import folds as folding
-from siim_kernel.competition import metric, solutions, splits, submission, tables
+from siim_kernel.competition import metric, solutions, submission, tables
 from siim_kernel.competition.split_report import PAIRS, TEST, split_report
 from siim_kernel.errors import TableError
 from siim_kernel.labels import BOXED, NONE, OPACITY, STUDY_CLASSES
@@ -32,6 +32,7 @@ class Films:
     def __init__(self, images=(), competition=None, patients=None):
         self.competition, self.patients = competition, patients
         self.folders = tuple(map(Path, images))
+        self._duplicates = {}  # the films of several runs are mostly the same, and hashing them takes longest
 
     @cached_property
     def training(self):
@@ -84,7 +85,11 @@ class Films:
         rows = [(each.images, place, image) for each in opened for place, image in enumerate(each.table["image"])]
         wanted = set(names)
         rows = [row for row in rows if row[2] in wanted]
-        return folding.find_duplicates((np.asarray(squares[place]) for squares, place, _ in rows), [image for *_, image in rows])
+        key = judged.recipe.pixels.size, frozenset(wanted)
+        if key not in self._duplicates:
+            squares = (np.asarray(squares[place]) for squares, place, _ in rows)
+            self._duplicates[key] = folding.find_duplicates(squares, [image for *_, image in rows])
+        return self._duplicates[key]
 
 
 def _fill(facts, known):
@@ -190,8 +195,3 @@ def extremes(predictions, count=SHOWN):
     ).sort_values("probability of the truth", kind="stable", ignore_index=True)
     count = min(count, (len(table) + 1) // 2)
     return table[:count], table[::-1][:count].reset_index(drop=True)
-
-
-def ways():
-    """What each split does in a line, by its name: the first line of its docstring."""
-    return {name: way.__doc__.strip().splitlines()[0] for name, way in (splits.FOLDED | splits.HELD_OUT).items()}

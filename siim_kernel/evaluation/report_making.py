@@ -59,8 +59,12 @@ def _learning(judged):
 
 def _split(found):
     judged = found.judged
-    way = judged.recipe.split
-    parts = [Text(f"The recipe's split is “{way}”: {report_films.ways()[way]}")]
+    parts = [
+        Text(
+            f"The recipe's split is “{judged.recipe.split}”. A run may have been given another, or folds of its own; what it was trained by "
+            "is counted here."
+        )
+    ]
     if found.reports is None:
         return Section("split", (*parts, Text(found.why), Table(_counts(judged), "Films of each part")))
     numbers = [run.fold for run in judged.runs]

@@ -106,7 +106,7 @@ def _curves(predictions, measures):
     texts = "; ".join(f"{label}: AUC {aucs[label]}, average precision {precisions[label]}" for label in labels)
     table = _stacked(points).rename(columns=report_tables.word)
     for name in table.columns[2:]:
-        table[name] = table[name].map(number)
+        table[name] = table[name].map(lambda value: "above all" if np.isinf(value) else number(value))
     return Section(
         "ROC and precision-recall curves",
         (

@@ -65,8 +65,8 @@ def limits_text(row):
 
 
 def p_text(p):
-    """A p value as text: three digits, "< 0.001", or a dash."""
-    return MISSING if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """A p value as text: three digits, "< .001", or a dash."""
+    return "< .001" if p < 0.001 else number(p)
 
 
 def majority(predictions):

@@ -258,7 +258,7 @@ def test_two_runs_are_compared_with_intervals(tmp_path):
     test = comparison.mcnemar(first, second)
     row = page.row("accuracy", "thesis-opacity less")
     assert row[2:4] == [shown(difference.value), f"{shown(difference.low)} to {shown(difference.high)}"]
-    assert row[4] == (f"{test.p:.3f}" if test.p >= 0.001 else "< 0.001")
+    assert row[4] == (shown(test.p) if test.p >= 0.001 else "< .001")
     auc = comparison.delong(first, second, "Yes")
     assert page.row("AUC, Yes")[2:4] == [shown(auc.difference), f"{shown(auc.low)} to {shown(auc.high)}"]
     assert f"{test.only_first} films are right by thesis-opacity alone, {test.only_second} by thesis-union alone." in text
@@ -577,7 +577,8 @@ def test_the_numbers_of_a_table_are_texts_with_three_digits():
     assert report_tables.number(-0.1234) == "−.123"
     assert report_tables.number(-0.0001) == ".000"
     assert report_tables.number(1) == "1.000"
-    assert report_tables.p_text(0.0004) == "< 0.001"
+    assert (report_tables.p_text(0.044), report_tables.p_text(float("nan"))) == (".044", "–")
+    assert report_tables.p_text(0.0004) == "< .001"
     assert report_tables.with_interval({"value": 0.5, "low": float("nan"), "high": float("nan")}) == ".500"
 
 
@@ -589,3 +590,21 @@ def test_the_command(tmp_path):
     assert "Report of thesis-opacity" in out.read_text()
     missing = CliRunner().invoke(app, ["report", str(tmp_path / "none"), "--out", str(out)])
     assert isinstance(missing.exception, SiimKernelError)
+
+
+def test_image_sets_give_patients_and_duplicates(tmp_path):
+    table = films()
+    tables = competition(tmp_path / "competition", table)
+    images = image_set(tmp_path / "images", table)
+    folder = make(tmp_path / "run", everything=table.assign(patient=""))
+    judged = report_data.load([folder])[0]
+    known = report_films.Films([images], tables)
+    found, fold = known.of_split(judged)
+    assert found["patient"].tolist() == table["patient"].tolist()
+    assert found["label"].tolist() == table["label"].tolist()
+    assert fold.tolist() == [0] * 30 + [1] * 30
+    assert known.duplicates(judged, found["image"]) == []
+    assert report_films.Films([], tables).duplicates(judged, found["image"]) is None
+    _, text = written(tmp_path, [folder], images=[images], competition=tables)
+    assert "not compared" not in text
+    assert "Nothing is wrong with it" in text
