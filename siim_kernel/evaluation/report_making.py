@@ -61,8 +61,8 @@ def _split(found):
     judged = found.judged
     parts = [
         Text(
-            f"The recipe's split is “{judged.recipe.split}”. A run may have been given another, or folds of its own; what it was trained by "
-            "is counted here."
+            f"The recipe's split is “{judged.recipe.split}”. A run may have been given another, or folds of its own; what it "
+            "was trained by is counted here."
         )
     ]
     if found.reports is None:

@@ -397,8 +397,8 @@ def test_the_worst_films_are_those_with_the_lowest_probability_of_the_truth(tmp_
     assert len(few) == len(many) == 1
 
 
-def competition(folder, table):
-    """The tables of a competition with these films: a box on each film that is not negative."""
+def competition(folder, table, unboxed=()):
+    """The tables of a competition with these films: a box on each film that is not negative, but for those of `unboxed`."""
     folder.mkdir()
     box = "[{'x': 10.0, 'y': 20.0, 'width': 30.0, 'height': 120.0}]"
     names = {"negative": "Negative for Pneumonia", "typical": "Typical Appearance"}
@@ -408,7 +408,7 @@ def competition(folder, table):
         {"id": studies["study"] + "_study"} | {names[name]: (studies["label"] == name).astype(int) for name in STUDY_CLASSES}
     )
     rows.to_csv(folder / "train_study_level.csv", index=False)
-    negative = table["label"] == "negative"
+    negative = (table["label"] == "negative") | table["image"].isin(unboxed)
     pd.DataFrame(
         {
             "id": table["image"] + "_image",
@@ -432,6 +432,14 @@ def test_the_competitions_metric_on_the_out_of_fold_films(tmp_path):
     assert page.row("mAP") == ["1.000"]
     assert "on the 30 out-of-fold films" in text
     assert "Films by source" in text  # the tables tell the labels of the films that train
+
+
+def test_films_that_nobody_read_for_boxes_are_not_scored(tmp_path):
+    # i003 is an unboxed sibling of i002 in a typical study: counted, it would be a `none` that the network does not see.
+    tables = competition(tmp_path / "competition", films(), unboxed=["i003"])
+    judged = report_data.load([make(tmp_path / "run", SMALL, skill=50)])[0]
+    count, score, _ = report_films.score(judged, report_films.Films([], tables))
+    assert (count, score.AP["none"]) == (30, 1)
 
 
 def test_the_metric_is_of_six_class_runs_and_of_this_competition(tmp_path):
