@@ -10,8 +10,8 @@ import pandas as pd
 from siim_kernel import runs as stored
 from siim_kernel.competition import schemes, tables
 from siim_kernel.errors import RunError, TableError
-from siim_kernel.evaluation.predictions import SUM_TOLERANCE, Predictions
-from siim_kernel.labels import BOXED, NONE, OPACITY, SCHEMES, STUDY_CLASSES
+from siim_kernel.evaluation.predictions import Predictions
+from siim_kernel.labels import BOXED, NONE, OPACITY, SCHEMES
 from siim_kernel.recipes.storing import difference
 
 FACTS = ("image", "study", "patient", "label", "reading", "rows", "columns", "fold")
@@ -158,7 +158,7 @@ def _tests(runs, scheme):
 def _read(run, name, scheme):
     """A table of predictions of a run: text columns, then probabilities as float64."""
     path = run.folder / name
-    chances = list(dict.fromkeys((*scheme.labels, *STUDY_CLASSES, NONE)))
+    chances = list(dict.fromkeys((*scheme.labels, NONE)))
     table = tables.read_csv(path, [*FACTS, *chances])[[*FACTS, *chances]].reset_index(drop=True)
     for column in ("rows", "columns", "fold", *chances):
         numbers = pd.to_numeric(table[column], errors="coerce")
@@ -166,24 +166,7 @@ def _read(run, name, scheme):
         if wrong.any():
             raise TableError(f"{path}: {column} holds {table[column][wrong].iloc[0]!r}, which is no number; copy the run again")
         table[column] = numbers
-    _take_out_other_labels(table, run, scheme)
     return table.assign(fold=run.fold)
-
-
-def _take_out_other_labels(table, run, scheme):
-    """Gives the study classes of a scheme that has other labels too their own probabilities back.
-
-    Such a scheme (`union_study_label`) and the study probabilities of a submission share the columns of the four classes, and the
-    latter, written last, hold what the other labels were shared out to as well (`study_of_labels` of the run).
-    """
-    labels = scheme.labels
-    others = [label for label in labels if label not in STUDY_CLASSES]
-    own = [label for label in labels if label in STUDY_CLASSES]
-    if not own or not others or (np.abs(table[list(labels)].sum(axis=1) - 1) <= SUM_TOLERANCE).all():
-        return
-    rule = np.array(run.study_of_labels, float)[[labels.index(label) for label in others]]
-    left = table[list(STUDY_CLASSES)] - table[others].to_numpy() @ rule
-    table[own] = left[own].clip(lower=0)
 
 
 def _targets(table, scheme):

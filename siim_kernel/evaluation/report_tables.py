@@ -51,7 +51,8 @@ def number(value):
     if pd.isna(value):
         return MISSING
     text = f"{abs(value):.3f}"
-    return "−" * (value < 0 and float(text) > 0) + (text[1:] if text.startswith("0.") else text)
+    sign = "−" if value < 0 and float(text) > 0 else ""
+    return sign + (text[1:] if text.startswith("0.") else text)
 
 
 def with_interval(row):

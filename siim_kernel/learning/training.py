@@ -237,5 +237,7 @@ def _predictions(model, recipe, material, chosen, fold, rule):
     probabilities = prediction.predict_set(model, material.images.images, material.rows[chosen], recipe)
     table = material.table.loc[chosen, ["image", "study", "patient", "label", "reading", "rows", "columns"]].assign(fold=fold)
     table[list(prediction.columns(recipe))] = probabilities
-    table[list(prediction.PREDICTED)] = prediction.to_predicted(probabilities, *rule)
+    for name, values in zip(prediction.PREDICTED, prediction.to_predicted(probabilities, *rule).T, strict=True):
+        if name not in table:  # a scheme that knows the study classes keeps its own probabilities of them
+            table[name] = values
     return table

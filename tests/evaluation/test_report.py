@@ -496,14 +496,8 @@ def test_eight_labels_of_a_union(tmp_path):
     folder = make(tmp_path / "run", recipe, everything=table, study_of_labels=rule.tolist())
     chances = predicted(table[:30], recipe, 0.8)
     page, _ = written(tmp_path, [folder])
-    # Training writes the study probabilities over the columns that both have.
-    names = list(SCHEMES[recipe.labels].labels)
-    studies = chances[names].to_numpy() @ rule
-    rewrite(folder, runs.OUT_OF_FOLD, chances.assign(**dict(zip(STUDY_CLASSES, studies.T, strict=True))))
     judged = report_data.load([folder])[0]
-    np.testing.assert_allclose(judged.predictions.probabilities, chances[names].to_numpy(), atol=1e-12)
-    again, _ = written(tmp_path, [folder])
-    assert again.row("balanced accuracy") == page.row("balanced accuracy")
+    np.testing.assert_allclose(judged.predictions.probabilities, chances[list(SCHEMES[recipe.labels].labels)].to_numpy(), atol=1e-12)
     assert page.row("covid_19", "Films")[-1].isdigit()
     assert page.row("NORMAL", "With 95")[0] == "3"
 
