@@ -113,9 +113,9 @@ def _of_syntaxes(sample, count):
 def _of_needs(sample, count, memory):
     """Disk for the image sets of the package's recipes, and memory for the largest film of the sample."""
     from siim_kernel.competition import tables
-    from siim_kernel.recipes.main import RECIPES
+    from siim_kernel.recipes.main import OWN
 
-    sizes = sorted({recipe.pixels.size for recipe in RECIPES}, reverse=True)
+    sizes = sorted({recipe.pixels.size for recipe in OWN}, reverse=True)
     yield stages.of_disk(stages.working_place(), count, sizes, COMPETITION, "disk for image sets")
     shapes = [shape for path in sample if isinstance((shape := tables.film_size(path))[0], int)]
     if not shapes:

@@ -359,7 +359,7 @@ def test_weights_of_another_network_are_refused(two_runs, tmp_path, write):
     run = store_run(folder, tiny.CNN9)
     run.weights.unlink()
     write(run.weights)
-    with pytest.raises(RunError, match="do not fit its recipe tiny") as caught:
+    with pytest.raises(RunError, match=r"\(recipe tiny\) do not fit the network") as caught:
         prediction.load_model(run)
     assert str(folder) in str(caught.value)
 
