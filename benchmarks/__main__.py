@@ -36,7 +36,7 @@ def measure_part(name, chosen, results):
 
 
 def write_docs(results, docs):
-    """Puts the stored table and growth into `docs`/speed.md, and the curve into `docs`/growth.svg."""
+    """Puts the stored table and growth into `docs`/speed.md, and the curve into `docs`/growth.png."""
     from benchmarks import growth
 
     stored = table.load(results)
@@ -44,7 +44,7 @@ def write_docs(results, docs):
     text = table.between_markers(page.read_text(), "table", whole_table(stored))
     if "growth" in stored:
         text = table.between_markers(text, "growth", growth.page(stored["growth"]))
-        growth.draw(stored["growth"], docs / "growth.svg")
+        growth.draw(stored["growth"], docs / "growth.png")
     page.write_text(text)
 
 

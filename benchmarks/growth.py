@@ -132,10 +132,10 @@ def draw(part, path):
     """The curve as a picture."""
     import matplotlib
 
-    matplotlib.use("svg")
+    matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    plt.rcParams.update({"svg.hashsalt": "siim-kernel", "font.size": 10})
+    plt.rcParams.update({"font.size": 10})
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for stage, marker in zip(STAGES, "os", strict=True):
         points = part["curve"][stage]
@@ -148,5 +148,5 @@ def draw(part, path):
         each.set(xlabel="films", ylabel=title, xlim=(0, 1.05 * counts[-1]), ylim=(0, None))
         each.grid(alpha=0.3)
         each.legend(frameon=False)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, dpi=110)
     plt.close(figure)

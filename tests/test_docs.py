@@ -17,7 +17,7 @@ PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md"), *CHECKOUT.g
 CLI = typer.main.get_command(app)
 COMMANDS = sorted(CLI.commands)
 USAGE_ERROR = typer.BadParameter.__base__  # typer may carry a click of its own
-EVERYDAY = ("sed", "kaggle", ".")  # commands of others that the documents may use
+EVERYDAY = ("sed", "cp", "kaggle", ".")  # commands of others that the documents may use
 
 each_page = pytest.mark.parametrize("page", [pytest.param(page, id=page.relative_to(CHECKOUT).as_posix()) for page in PAGES])
 

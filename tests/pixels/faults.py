@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+from contextlib import suppress
 from multiprocessing import parent_process
 from pathlib import Path
 
@@ -44,4 +45,8 @@ def dead(pid):
 
 def children(pid):
     """Process ids of the children of a process."""
-    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that ended meanwhile
+            found += map(int, (task / "children").read_text().split())
+    return found
