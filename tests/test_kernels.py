@@ -546,7 +546,7 @@ def test_the_kernels_on_both_layouts_of_kaggle(phantom, tmp_path, monkeypatch, c
     assert "0 films not read" in capsys.readouterr().out
     mount(tmp_path / "one", root / places["images"])
     on_kaggle.train(
-        root, tmp_path / "two", competition="covid", image_sets=("covid-images",), imagenet="not-attached", recipe="tiny", fold=0
+        root, tmp_path / "two", competition="covid", image_sets=("covid-images",), imagenet="none", recipe="tiny", fold=0
     )
     mount(tmp_path / "two" / "runs", root / places["runs"])
     working = tmp_path / "three"
