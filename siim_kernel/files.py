@@ -2,23 +2,32 @@
 
 import hashlib
 import os
+from contextlib import contextmanager
 
 
-def write_atomically(path, content):
-    """Writes text or bytes to `path` (a Path) through a file beside it: a kill or a power cut leaves the old file or the new.
+@contextmanager
+def atomically(path):
+    """Opens a file beside `path` (a Path) to write bytes to, which takes its name at the end: a kill or a power cut leaves the
+    old file or the new.
 
-    Raises OSError, on a full disk for one, and then leaves nothing beside it.
+    OSError, on a full disk for one, passes through and leaves nothing beside it.
     """
     part = path.with_name(path.name + ".part")
     try:
         with open(part, "wb") as file:
-            file.write(content if isinstance(content, bytes) else content.encode())
+            yield file
             file.flush()
             os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         os.replace(part, path)
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path, content):
+    """Writes text or bytes to `path` (a Path), whole or not at all, as `atomically` does. Raises OSError."""
+    with atomically(path) as file:
+        file.write(content if isinstance(content, bytes) else content.encode())
 
 
 def sha256(path):

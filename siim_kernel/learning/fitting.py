@@ -15,7 +15,7 @@ SLACK = 5.0  # seconds for what is not measured: tables, folders, the end of the
 
 
 class OutOfTime(Exception):  # noqa: N818 - no error: the session ends here as planned
-    """The session's time is up; the state on the disk is that of the last finished epoch."""
+    """The session's time is up. Its argument says after how many finished epochs: the state on the disk is that of the last."""
 
 
 class Session:
@@ -141,19 +141,16 @@ class Epochs(keras.callbacks.Callback):
         """Starts only an epoch that fits."""
         timings = self.progress.timings
         known = timings[-1]["seconds"] if timings and timings[-1]["phase"] == self.progress.phase + 1 else 0.0
-        if not self.session.lasts(MARGIN * known + self._reserve()):
-            raise OutOfTime
+        self._require(MARGIN * known)
         self.began = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
         """An epoch of a new phase may be slower than any before."""
-        if not self.session.lasts(self._reserve()):
-            raise OutOfTime
+        self._require()
 
     def on_test_batch_end(self, batch, logs=None):
         """Nor is it known how long the first validation takes."""
-        if not self.session.lasts(self._reserve()):
-            raise OutOfTime
+        self._require()
 
     def on_test_begin(self, logs=None):
         """Validation is timed, as finishing a run takes about as long."""
@@ -204,6 +201,11 @@ class Epochs(keras.callbacks.Callback):
     def _took(self, timing):
         self.session.saving = max(self.session.saving, timing["saving"])
         self.session.validation = max(self.session.validation, timing["validation"])
+
+    def _require(self, seconds=0.0):
+        """OutOfTime where the session does not last so long and the reserve beyond."""
+        if not self.session.lasts(seconds + self._reserve()):
+            raise OutOfTime(self.progress.epoch)
 
     def _reserve(self):
         """Seconds in which a state can be saved and, if this was the last epoch, the run be finished.

@@ -6,7 +6,6 @@ optimizer is kept by its position, beside the weights kept so far and the counte
 
 import dataclasses
 import json
-import os
 import shutil
 import zipfile
 import zlib
@@ -18,6 +17,7 @@ import numpy as np
 
 from siim_kernel import runs
 from siim_kernel.errors import RecipeError, RunError
+from siim_kernel.files import atomically
 from siim_kernel.recipes.recipe import Recipe
 from siim_kernel.recipes.storing import difference, from_dict, to_dict
 from siim_kernel.runs import STATE
@@ -70,19 +70,14 @@ def write(folder, identity, progress, model, optimizer, kept):
     model, optimizer, kept  lists of arrays. Raises RunError where the disk does not take it; the state before stays.
     """
     path = Path(folder) / STATE
-    part = path.with_name(STATE + ".part")
     groups = {"model": model, "optimizer": optimizer, "kept": kept}
     arrays = {f"{name}{number}": array for name, group in groups.items() for number, array in enumerate(group)}
     told = {"identity": identity, "progress": dataclasses.asdict(progress)}
     told |= {"counts": {name: len(group) for name, group in groups.items()}}
     try:
-        with open(part, "wb") as file:
+        with atomically(path) as file:
             np.savez(file, told=np.array(json.dumps(told)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise RunError(
             f"the state of the training cannot be written to {path}: {error.strerror or error}; make room and run the same command "
             f"again: it goes on from {'the state before' if path.exists() else 'the start'}"
@@ -184,12 +179,10 @@ def _told_by_record(path):
 
 
 def _copy(source, place):
-    part = place.with_name(place.name + ".part")
     try:
-        shutil.copyfile(source, part)
-        os.replace(part, place)
+        with open(source, "rb") as stored, atomically(place) as file:
+            shutil.copyfileobj(stored, file)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise RunError(
             f"{source} cannot be copied to {place.parent}: {error.strerror or error}; make room and run the same again"
         ) from None

@@ -140,8 +140,7 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, start=None, se
         save = partial(states.write, out, identity)
         try:
             progress, kept = fitting.fit(model, recipe, learn, check, places, session, state, save, say)
-        except fitting.OutOfTime:
-            epochs = (states.peek(out) or {"progress": {"epoch": 0}})["progress"]["epoch"]
+        except fitting.OutOfTime as epochs:
             say(f"the session's time is up: {out} is unfinished after {epochs} epochs; the same again goes on from there")
             return None
         dtype = model.get_layer(networks.BACKBONE).dtype_policy.name

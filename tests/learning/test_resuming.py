@@ -258,10 +258,10 @@ def test_an_earlier_session_that_cannot_be_copied_is_a_clear_error(begun, tmp_pa
     run = after_one_epoch(begun)
 
     def full(source, place):
-        place.write_bytes(b"half")
+        place.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(states.shutil, "copyfile", full)
+    monkeypatch.setattr(states.shutil, "copyfileobj", full)
     (tmp_path / "out").mkdir()
     with pytest.raises(RunError, match="cannot be copied to .*: No space left on device; make room"):
         states.take_over([run], tmp_path / "out", states.peek(run)["identity"], lambda line: None)

@@ -55,7 +55,7 @@ def half_a_state(file, **_):
 
 MOMENTS = {
     "state half written": lambda: setattr(states.np, "savez", half_a_state),
-    "state not renamed": lambda: setattr(states.os, "replace", die),
+    "state not renamed": lambda: setattr(os, "replace", die),
     "tables not written": lambda: setattr(training, "_predictions", lambda *_: unstorable()),
     "record not written": lambda: setattr(runs, "save", die),
     "state not removed": lambda: setattr(Path, "unlink", die),
