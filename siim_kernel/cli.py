@@ -425,6 +425,9 @@ def report(
     resamples: Annotated[int, typer.Option(help="Resamples of patients behind the intervals.", min=2)] = 2000,
 ):
     """Write what runs are worth as one HTML page: measures with intervals, curves, comparison, leakage, cost."""
+    from siim_kernel.evaluation import pages
+
+    pages.require()
     from siim_kernel.evaluation import report as reporting
 
     reporting.write(out, run, images or (), competition, patients, resamples)

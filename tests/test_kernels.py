@@ -545,9 +545,7 @@ def test_the_kernels_on_both_layouts_of_kaggle(phantom, tmp_path, monkeypatch, c
     on_kaggle.images(root, tmp_path / "one", competition="covid", recipes=("tiny",), split="train")
     assert "0 films not read" in capsys.readouterr().out
     mount(tmp_path / "one", root / places["images"])
-    on_kaggle.train(
-        root, tmp_path / "two", competition="covid", image_sets=("covid-images",), imagenet="none", recipe="tiny", fold=0
-    )
+    on_kaggle.train(root, tmp_path / "two", competition="covid", image_sets=("covid-images",), imagenet="none", recipe="tiny", fold=0)
     mount(tmp_path / "two" / "runs", root / places["runs"])
     working = tmp_path / "three"
     on_kaggle.predict(root, working, competition="covid", runs=("covid-runs",), max_hours=1)

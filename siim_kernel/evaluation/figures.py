@@ -1,4 +1,4 @@
-"""Figures of exploration and report. Each function returns a matplotlib Figure that knows its text alternative.
+"""Figures of exploration, and what all figures share. Each function returns a matplotlib Figure that knows its text alternative.
 
 Text and axes are drawn in `pages.INK`, which a page turns into the colour of its text; colours are told apart by the colour-blind
 and show on white and on black. Nothing here touches pyplot or the settings of the process.
@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -20,11 +19,9 @@ from matplotlib.ticker import MaxNLocator
 from siim_kernel.evaluation.pages import INK, Picture, cell
 
 COLOURS = ("#3a86c8", "#e0861a", "#2a9d78", "#b06cc4", "#d1495b", "#8c8c96", "#a08a2c", "#4cb5c4")
-TRUTH, PREDICTED = "#ffb000", "#30d5f2"  # boxes on films
+BOX = "#ffb000"  # of a box on a film
 WIDTH = 4.8  # inches: on a phone's 350 pixels its text is still legible
-_DARK, _LIGHT = "#111114", "#fdfdfd"  # text on cells, whatever the page's colours
-_HEAT = LinearSegmentedColormap.from_list("heat", ["#eef3f8", "#8fbbe0", "#2f74b5", "#123a66"])
-_STYLE = {
+STYLE = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), INK),
     "font.size": 10.5,
     "axes.titlesize": 11,
@@ -42,22 +39,20 @@ _STYLE = {
 class Film:
     """One film of a sheet.
 
-    picture    uint8 [H, W], 0 black
-    title      above it
-    boxes      [N, 4] xmin, ymin, xmax, ymax in pixels of the picture: the truth, drawn whole
-    predicted  the same: a prediction, drawn dashed
+    picture  uint8 [H, W], 0 black
+    title    above it
+    boxes    [N, 4] xmin, ymin, xmax, ymax in pixels of the picture
     """
 
     picture: np.ndarray
     title: str
     boxes: object = ()
-    predicted: object = ()
 
 
 def _styled(draw):
     @wraps(draw)
     def styled(*arguments, **options):
-        with rc_context(_STYLE):
+        with rc_context(STYLE):
             return draw(*arguments, **options)
 
     return styled
@@ -154,32 +149,6 @@ def _spread(numbers):
 
 
 @_styled
-def matrix(frame, title, rows="truth", columns="prediction", shades=None):
-    """A matrix of numbers, each cell shaded and written: a confusion matrix for one.
-
-    frame   index and columns name the cells; missing ones are left empty
-    shades  float [R, C] in 0..1 for the shading; by default each cell as a share of the largest
-    """
-    said = [f"{rows} {name}: {_said((f'{columns} {other}', value) for other, value in row.items())}" for name, row in frame.iterrows()]
-    figure = _figure(f"Matrix, {title}. {'. '.join(said)}.", 1.5 + 0.5 * len(frame))
-    axes = figure.subplots()
-    values = frame.to_numpy(float)
-    top = np.nanmax(values, initial=0.0)
-    shades = np.nan_to_num(values / top if shades is None and top > 0 else values * 0 if shades is None else np.asarray(shades, float))
-    axes.imshow(shades, cmap=_HEAT, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    for row, column in np.ndindex(values.shape):
-        colour = _LIGHT if shades[row, column] > 0.55 else _DARK
-        axes.text(column, row, cell(frame.iat[row, column]), ha="center", va="center", color=colour)
-    slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if frame.shape[1] > 4 else {}
-    axes.set_xticks(range(frame.shape[1]), [_wrapped(name) for name in frame.columns], **slanted)
-    axes.set_yticks(range(frame.shape[0]), [_wrapped(name) for name in frame.index])
-    axes.set(title=title, xlabel=columns, ylabel=rows)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    return figure
-
-
-@_styled
 def places(shares, title, quantity="share of boxes"):
     """A heat map over the film: float [R, C], row 0 at the top, shown on the unit square of the film's width and height."""
     shares = np.asarray(shares, float)
@@ -197,70 +166,8 @@ def places(shares, title, quantity="share of boxes"):
 
 
 @_styled
-def curves(lines, title, x, y, diagonal=False, bands=None, marks=None, limits=None):
-    """Lines over one axis: learning curves, ROC, precision and recall, calibration.
-
-    lines     name -> (x [N], y [N])
-    x, y      names of the axes
-    diagonal  draw the line from (0, 0) to (1, 1)
-    bands     name of a line -> (x [N], low [N], high [N]), an interval around it
-    marks     text -> (x, y), points to be found again: an operating point, the epoch that was kept
-    limits    (xmin, xmax, ymin, ymax)
-    """
-    said = [f"{name}: {_course(*line)}" for name, line in lines.items()]
-    said += [f"{name} at {x} {cell(float(place[0]))}, {y} {cell(float(place[1]))}" for name, place in (marks or {}).items()]
-    figure = _figure(f"Line chart, {title}, {y} over {x}. {'. '.join(said)}.", 3.5)
-    axes = figure.subplots()
-    if diagonal:
-        axes.plot([0, 1], [0, 1], color=COLOURS[5], linestyle=":", linewidth=1)
-    for number, (name, (xs, ys)) in enumerate(lines.items()):
-        colour, dashes = COLOURS[number % len(COLOURS)], ("-", "--", "-.")[number // 2 % 3]
-        axes.plot(xs, ys, dashes, color=colour, linewidth=1.8, label=str(name), marker="o" if len(xs) == 1 else None)
-        if name in (bands or {}):
-            axes.fill_between(*bands[name], color=colour, alpha=0.2, linewidth=0)
-    for name, (xs, ys) in (marks or {}).items():
-        axes.plot([xs], [ys], "D", color=INK, markersize=5)
-        axes.annotate(name, (xs, ys), xytext=(6, -4), textcoords="offset points", fontsize=9.5, va="top")
-    axes.set(title=title, xlabel=x, ylabel=y)
-    if limits is not None:
-        axes.axis(limits)
-    axes.grid(True)
-    if len(lines) > 1:
-        figure.legend(loc="outside lower center", ncols=2)
-    return figure
-
-
-def _course(xs, ys):
-    xs, ys = np.asarray(xs, float), np.asarray(ys, float)
-    if not len(ys):
-        return "no points"
-    return f"{len(ys)} points from {cell(ys[0])} to {cell(ys[-1])}, between {cell(np.nanmin(ys))} and {cell(np.nanmax(ys))}"
-
-
-@_styled
-def intervals(frame, title, quantity, line=None):
-    """Values with their intervals, one a row from the top.
-
-    frame  index names the rows; columns value, low, high (an interval may be NaN)
-    line   a value to compare with, as a dotted line
-    """
-    said = [f"{name} {cell(row.value)} ({cell(row.low)} to {cell(row.high)})" for name, row in frame.iterrows()]
-    figure = _figure(f"Values with intervals, {title}, {quantity}. {'; '.join(said)}.", 0.9 + 0.36 * len(frame))
-    axes = figure.subplots()
-    places = np.arange(len(frame))
-    axes.hlines(places, frame["low"].astype(float), frame["high"].astype(float), color=COLOURS[0], linewidth=2)
-    axes.plot(frame["value"].astype(float), places, "o", color=COLOURS[0])
-    if line is not None:
-        axes.axvline(line, color=COLOURS[5], linestyle=":")
-    axes.set_yticks(places, [_wrapped(name) for name in frame.index])
-    axes.set(title=title, xlabel=quantity, ylim=(len(frame) - 0.5, -0.5))
-    axes.grid(True, axis="x")
-    return figure
-
-
-@_styled
 def sheet(films, title="", columns=5):
-    """Films in rows with their boxes and titles, `Film`s; boxes of the truth are drawn whole, predicted ones dashed."""
+    """Films in rows with their boxes and titles, `Film`s."""
     films = list(films)
     said = [f"{film.title.replace(chr(10), ', ')} ({_counted(film)})" for film in films]
     height = -(-max(1, len(films)) // columns)
@@ -270,19 +177,15 @@ def sheet(films, title="", columns=5):
         axes.axis("off")
     for film, axes in zip(films, grid.flat, strict=False):
         axes.imshow(film.picture, cmap="gray", vmin=0, vmax=255, interpolation="none")
-        for boxes, colour, dashes in ((film.boxes, TRUTH, "-"), (film.predicted, PREDICTED, "--")):
-            for xmin, ymin, xmax, ymax in boxes:
-                axes.add_patch(
-                    Rectangle((xmin, ymin), xmax - xmin, ymax - ymin, fill=False, edgecolor=colour, linestyle=dashes, linewidth=1.6)
-                )
+        for xmin, ymin, xmax, ymax in film.boxes:
+            axes.add_patch(Rectangle((xmin, ymin), xmax - xmin, ymax - ymin, fill=False, edgecolor=BOX, linewidth=1.6))
         axes.set_title(film.title, fontsize=9)
     figure.suptitle(title, wrap=True)
     return figure
 
 
 def _counted(film):
-    counts = [(len(film.boxes), ""), (len(film.predicted), "predicted ")]
-    return ", ".join(f"{count} {kind}box{'es' * (count > 1)}" for count, kind in counts if count) or "no boxes"
+    return f"{len(film.boxes)} box{'es' * (len(film.boxes) > 1)}" if len(film.boxes) else "no boxes"
 
 
 @_styled

@@ -4,47 +4,24 @@ import math
 from contextlib import contextmanager
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
-from siim_kernel.errors import MountError
+from siim_kernel.evaluation.figures import COLOURS, STYLE
 from siim_kernel.evaluation.pages import INK
 
 SIDES = (4.8, 4.0)  # inches; narrow enough for two beside each other, and for a phone
-COLOURS = ("#1f77b4", "#e07b00", "#2a9d57", "#c0392b", "#8e5bb5", "#8c6d4f", "#d6589f", "#7a7f87")
 STYLES = ("-", "--", "-.", ":")
 MARKS = {"highest probability": "o", "threshold 0.5": "s", "Youden": "^"}
-STYLE = {
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "font.size": 10,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-}
-
-
-@contextmanager
-def _figure(sides):
-    """An empty Figure in the report's style. Raises MountError where matplotlib is not installed."""
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MountError("figures need matplotlib, which is not installed; install the extra: pip install 'siim-kernel[report]'") from None
-    with rc_context(STYLE):
-        yield Figure(figsize=sides, layout="constrained")
 
 
 @contextmanager
 def _axes(title, across, up, sides=SIDES):
     """(figure, its one pair of axes), titled."""
-    with _figure(sides) as figure:
+    with rc_context(STYLE):
+        figure = Figure(figsize=sides, layout="constrained")
         axes = figure.add_subplot()
-        axes.set(xlabel=across, ylabel=up)
-        axes.set_title(title, fontsize=11)
+        axes.set(title=title, xlabel=across, ylabel=up)
         yield figure, axes
 
 
@@ -180,16 +157,4 @@ def hit_rates(columns):
         axes.set(ylim=(-0.02, 1.02), xticks=range(len(columns)))
         axes.set_xticklabels([name.replace(" (", "\n(") for name in columns], fontsize=8.5)
         axes.legend()
-        return figure
-
-
-def films(squares, titles, columns=3):
-    """A sheet of films: uint8 [S, S] each, with a title of two short lines."""
-    rows = math.ceil(len(squares) / columns)
-    with _figure((SIDES[0], 1.95 * rows)) as figure:
-        for place, (square, title) in enumerate(zip(squares, titles, strict=True), 1):
-            axes = figure.add_subplot(rows, columns, place)
-            axes.imshow(square, cmap="gray", vmin=0, vmax=255)
-            axes.set_title(title, fontsize=8)
-            axes.axis("off")
         return figure

@@ -12,12 +12,14 @@ from siim_kernel.competition import folds as folding
 from siim_kernel.competition import metric, solutions, submission, tables
 from siim_kernel.competition.split_report import PAIRS, TEST, split_report
 from siim_kernel.errors import TableError
+from siim_kernel.evaluation import sampling
 from siim_kernel.labels import BOXED, NONE, OPACITY, STUDY_CLASSES
 from siim_kernel.pixels import imagesets
 
 FACTS = ("study", "patient", "label", "image_label", "source")
 PERMUTATIONS = 100
 SHOWN = 6  # films of the worst, and of the best
+SURE = "probability of what was said"
 
 
 class Films:
@@ -45,13 +47,12 @@ class Films:
         """The opened image sets; of a folder of several sizes the one of that size."""
         return [imagesets.open_set(nested if (nested := folder / str(size)).is_dir() else folder) for folder in self.folders]
 
-    def squares(self, wanted, size):
-        """Squares of some films: dict image -> uint8 [S, S], of those that the image sets have."""
+    def shown(self, wanted, size):
+        """`sampling.Shown` of some films by their ids, of those that the image sets have; boxes where a competition tells them."""
         found = {}
         for each in self.sets(size):
-            places = each.table["image"].drop_duplicates().reset_index()
-            for place, image in places[places["image"].isin(wanted)].itertuples(index=False):
-                found.setdefault(image, np.asarray(each.images[place]))
+            held = [image for image in wanted if image not in found and (each.table["image"] == image).any()]
+            found |= {film.image: film for film in sampling.shown_squares(held, each, self.training)}
         return found
 
     def of_split(self, judged):
@@ -190,7 +191,7 @@ def extremes(predictions, count=SHOWN):
             "truth": labels[predictions.truth],
             "said": labels[predictions.predicted],
             "probability of the truth": of_truth,
-            "probability of what was said": predictions.probabilities.max(axis=1),
+            SURE: predictions.probabilities.max(axis=1),
         }
     ).sort_values("probability of the truth", kind="stable", ignore_index=True)
     count = min(count, (len(table) + 1) // 2)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from siim_kernel.errors import RunError
-from siim_kernel.evaluation import calibration, classification, curves, report_figures, report_films, report_making, report_tables
+from siim_kernel.evaluation import calibration, classification, curves, figures, report_figures, report_films, report_making, report_tables
 from siim_kernel.evaluation.intervals import intervals
 from siim_kernel.evaluation.pages import Picture, Section, Table, Text
 from siim_kernel.evaluation.predictions import OVERALL
@@ -250,13 +250,16 @@ def _extremes(judged, films):
         return None
     parts = []
     for title, table in zip(("Worst", "Best"), report_films.extremes(judged.predictions), strict=True):
-        squares = films.squares(set(table["image"]), judged.recipe.pixels.size)
-        shown = table[table["image"].isin(squares)]
-        if not len(shown):
+        found = films.shown(table["image"], judged.recipe.pixels.size)
+        table = table[table["image"].isin(found)]
+        if not len(table):
             raise RunError(f"the image sets have none of the films of {judged.name}; give the sets it was trained on, or none")
-        titles = [f"is {row[2]}\nsaid {row[3]} {row[5]:.2f}" for row in shown.itertuples()]
-        figure = report_figures.films([squares[image] for image in shown["image"]], titles)
-        alt = f"{title} films: {'; '.join(f'{row[1]} is {row[2]}, said {row[3]} {row[5]:.2f}' for row in shown.itertuples())}."
+        columns = ("image", "truth", "said", report_films.SURE)
+        shown = [
+            figures.Film(found[image].picture, f"is {truth}\nsaid {said} {sure:.2f}", found[image].boxes)
+            for image, truth, said, sure in zip(*(table[name] for name in columns), strict=True)
+        ]
         caption = f"{title}: the {'lowest' if title == 'Worst' else 'highest'} probability of the true label."
-        parts.append(Picture(figure, alt, table.round(4), caption))
-    return Section("films judged worst and best", tuple(parts)) if parts else None
+        caption += " Boxes are those of the radiologists." if any(len(film.boxes) for film in shown) else ""
+        parts.append(figures.picture(figures.sheet(shown, f"{title} films", columns=3), table.round(4), caption))
+    return Section("films judged worst and best", tuple(parts))

@@ -24,24 +24,9 @@ MADE = {
     "histogram": lambda: figures.histogram({"rows": [1, 2, 3], "columns": [4, 5, 6]}, "Sides", "pixels"),
     "histogram of one value": lambda: figures.histogram([512, 512, np.nan], "Sides", "pixels"),
     "empty histogram": lambda: figures.histogram([], "Sides", "pixels"),
-    "matrix": lambda: figures.matrix(pd.DataFrame([[5, 1], [0, 7]], index=["no", "yes"], columns=["no", "yes"]), "Confusion"),
-    "matrix of nothing": lambda: figures.matrix(pd.DataFrame([[0, np.nan]], index=[HOSTILE], columns=["no", "yes"]), "Confusion"),
     "places": lambda: figures.places(np.eye(12), "Boxes"),
     "no places": lambda: figures.places(np.zeros((12, 12)), "Boxes"),
-    "curves": lambda: figures.curves(
-        {"run": ([0, 0.5, 1], [0, 0.8, 1]), HOSTILE: ([0], [1])},
-        "ROC",
-        "false positives",
-        "sensitivity",
-        diagonal=True,
-        bands={"run": ([0, 1], [0, 0.5], [0.5, 1])},
-        marks={"chosen": (0.5, 0.8)},
-        limits=(0, 1, 0, 1),
-    ),
-    "intervals": lambda: figures.intervals(
-        pd.DataFrame({"value": [0.7], "low": [0.6], "high": [0.8]}, index=["AUC"]), "Measures", "per cent", 0.5
-    ),
-    "sheet": lambda: figures.sheet([figures.Film(GREYS, "typical", [(1, 1, 3, 3)], [(2, 2, 4, 4)])] * 6, "Films"),
+    "sheet": lambda: figures.sheet([figures.Film(GREYS, "typical", [(1, 1, 3, 3)])] * 6, "Films"),
     "empty sheet": lambda: figures.sheet([]),
     "before and after": lambda: figures.before_after({"before": GREYS, "after": 255 - GREYS}, HOSTILE),
 }
@@ -64,28 +49,16 @@ def test_alternatives_hold_the_numbers():
     assert said["bars"] == "Bar chart, Films. negative 1; typical 2."
     assert said["grouped bars"] == "Bar chart, Films. a: x 1; y 2. b: x 3; y 4."
     assert said["histogram"] == ("Histogram, Sides. pixels: rows: 3 values from 1 to 3, median 2. columns: 3 values from 4 to 6, median 5.")
-    assert said["matrix"] == "Matrix, Confusion. truth no: prediction no 5; prediction yes 1. truth yes: prediction no 0; prediction yes 7."
-    assert "run: 3 points from 0 to 1, between 0 and 1" in said["curves"]
-    assert "chosen at false positives 0.5, sensitivity 0.8" in said["curves"]
-    assert said["intervals"] == "Values with intervals, Measures, per cent. AUC 0.7 (0.6 to 0.8)."
-    assert "typical (1 box, 1 predicted box)" in said["sheet"]
+    assert "typical (1 box)" in said["sheet"]
     assert "before: mean grey 126" in said["before and after"]
 
 
 def test_a_sheet_draws_each_box_where_it_is():
-    film = figures.Film(GREYS, "typical", [(1, 2, 3, 6)], [(2, 2, 4, 4)])
+    film = figures.Film(GREYS, "typical", [(1, 2, 3, 6)])
     axes = figures.sheet([film]).axes[0]
-    truth, predicted = axes.patches
-    assert (truth.get_xy(), truth.get_width(), truth.get_height()) == ((1, 2), 2, 4)
-    assert truth.get_linestyle() != predicted.get_linestyle()
+    [box] = axes.patches
+    assert (box.get_xy(), box.get_width(), box.get_height()) == ((1, 2), 2, 4)
     assert axes.get_title() == "typical"
-
-
-def test_a_matrix_has_its_first_row_on_top():
-    axes = figures.matrix(pd.DataFrame([[5, 1], [0, 7]], index=["a", "b"], columns=["c", "d"]), "m").axes[0]
-    written = {text.get_position(): text.get_text() for text in axes.texts}
-    assert written == {(0, 0): "5", (1, 0): "1", (0, 1): "0", (1, 1): "7"}
-    assert axes.get_ylim()[0] > axes.get_ylim()[1]
 
 
 def test_settings_of_the_process_are_left_alone():
