@@ -35,26 +35,14 @@ def make_folds(images, n_folds=5, group="patient", seed=42, duplicates=()):
     there are fewer groups than folds.
     """
     groups = _groups(images, group, duplicates)
-    names, groups = np.unique(groups, return_inverse=True)
-    count = len(names)
+    count = len(np.unique(groups))
     if not 2 <= n_folds <= count:
         remedy = f"ask for 2..{count}" if count > 1 else "group by something smaller"
         raise TableError(f"{n_folds} folds cannot be made of {count} groups by {group}; {remedy}")
     codes = pd.Categorical(images["label"], categories=STUDY_CLASSES).codes
     if (codes < 0).any():
         raise TableError(f"image {images.image[codes < 0].iloc[0]} has the unknown class {images.label[codes < 0].iloc[0]!r}")
-    fold = np.empty(len(images), int)
-    # The splitter's own shuffle swaps the groups' class counts and leaves their members (scikit-learn 1.6), which
-    # undoes the stratification; shuffled numbers of the groups do what it should.
-    groups = np.random.default_rng(seed).permutation(count)[groups]
-    splitter = StratifiedGroupKFold(n_splits=n_folds)
-    if np.bincount(codes).max() < n_folds:  # the splitter refuses to stratify what no fold can have one of
-        codes = np.zeros_like(codes)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for number, (_, members) in enumerate(splitter.split(codes, codes, groups)):
-            fold[members] = number
-    return pd.DataFrame({"imageid": images["image"].to_numpy(), "fold": fold})
+    return pd.DataFrame({"imageid": images["image"].to_numpy(), "fold": stratified(codes, groups, n_folds, seed)})
 
 
 def _groups(images, group, duplicates):
@@ -65,18 +53,37 @@ def _groups(images, group, duplicates):
             f"the patient of {len(unknown)} images is not known (the first is {unknown.iloc[0]}): the tables do not hold it. "
             f"Give the DICOMs, or a patients CSV (columns {', '.join(tables.PATIENT_COLUMNS)}), or group by study"
         )
-    groups, _ = pd.factorize(images[group])
-    together = list(duplicates)
-    if group == "patient":  # headers may give the images of one study different patients
-        together += images.groupby("study")["image"].agg(tuple).tolist()
-    place = dict(zip(images["image"], groups, strict=True))
-    known = [found for names in together if (found := [name for name in names if name in place])]
-    pairs = [(place[first], place[other]) for first, *others in known for other in others]
-    if not pairs:
-        return groups
-    left, right = np.array(pairs).T
-    links = coo_array((np.ones(len(pairs)), (left, right)), shape=(groups.max() + 1,) * 2)
-    return connected_components(links, directed=False)[1][groups]
+    place = dict(zip(images["image"], range(len(images)), strict=True))
+    sets = [[place[name] for name in names if name in place] for names in duplicates]
+    for column in (group, "study") if group == "patient" else (group,):  # headers may give the images of one study different patients
+        sets += images.groupby(column).indices.values()
+    return linked(len(images), sets)
+
+
+def linked(size, sets):
+    """Group numbers (int [size]) of what stands in sets of positions: sets that share a member are one group."""
+    pairs = [(members[0], other) for members in sets for other in members[1:]]
+    left, right = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return connected_components(coo_array((np.ones(len(pairs)), (left, right)), shape=(size, size)), directed=False)[1]
+
+
+def stratified(codes, groups, n_folds, seed):
+    """Folds (int64 [N]) of whole groups, each with about its share of each stratum.
+
+    codes, groups  numbers of strata and groups, int [N]; there are at least n_folds groups
+    """
+    names, groups = np.unique(groups, return_inverse=True)
+    # The splitter's own shuffle swaps the groups' class counts and leaves their members (scikit-learn 1.6), which
+    # undoes the stratification; shuffled numbers of the groups do what it should.
+    groups = np.random.default_rng(seed).permutation(len(names))[groups]
+    if np.bincount(codes).max() < n_folds:  # the splitter refuses to stratify what no fold can have one of
+        codes = np.zeros_like(codes)
+    fold = np.empty(len(codes), np.int64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        for number, (_, members) in enumerate(StratifiedGroupKFold(n_splits=n_folds).split(codes, codes, groups)):
+            fold[members] = number
+    return fold
 
 
 def write_folds(folds, path):
@@ -133,10 +140,7 @@ def find_duplicates(images, names, block=1024):
             first = start + row
             if first < column and thumbnails[first] @ thumbnails[column] >= THUMBNAIL_CORRELATION:
                 pairs.append((first, column))
-    if not pairs:
-        return []
-    left, right = np.array(pairs).T
-    _, member = connected_components(coo_array((np.ones(len(pairs)), (left, right)), shape=(len(signs),) * 2), directed=False)
+    member = linked(len(signs), pairs)
     groups = pd.Series(list(names)).groupby(member).apply(lambda part: tuple(sorted(part)))
     return sorted(group for group in groups if len(group) > 1)
 

@@ -8,15 +8,13 @@ The ways of the thesis part by image (sections 4.6.2, 4.8 and 4.10), so that a p
 to repeat it. `split_report` says what stands where.
 """
 
-import warnings
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import train_test_split
 
 from siim_kernel.competition import folds
+from siim_kernel.competition.folds import linked, stratified
 from siim_kernel.errors import RecipeError, TableError
 
 FINAL_TEST = -1
@@ -86,14 +84,14 @@ def union(images, n_folds=5, seed=42, duplicates=()):
             f"without duplicates in other sources; the {len(table)} films have {count}"
         )
     fold = np.zeros(len(table), np.int64)
-    drawn = _stratified(table["label"][pure], groups[pure], FINAL_TEST_FOLDS, FINAL_TEST_SEED) == 0
+    drawn = stratified(pd.factorize(table["label"][pure])[0], groups[pure], FINAL_TEST_FOLDS, FINAL_TEST_SEED) == 0
     fold[np.flatnonzero(pure)[drawn]] = FINAL_TEST
     rest = fold != FINAL_TEST
     count = len(np.unique(groups[rest]))
     if not 2 <= n_folds <= count:
         raise TableError(f"{n_folds} folds cannot be made of the {count} groups that the final test leaves; ask for 2..{count}")
     sources = table["source"][rest].to_numpy()
-    fold[rest] = _stratified(sources + "/" + table["label"][rest], groups[rest], n_folds, seed)
+    fold[rest] = stratified(pd.factorize(sources + "/" + table["label"][rest])[0], groups[rest], n_folds, seed)
     for source in np.unique(sources):
         numbers = fold[rest][sources == source]
         lacking = np.setdiff1d(np.arange(n_folds), numbers)
@@ -113,26 +111,7 @@ def _groups(table, duplicates):
         known = table[table[column] != ""]
         # Ids of two sources that are alike by chance name different people.
         together += known.index.to_series().groupby([known["source"], known[column]]).agg(list).tolist()
-    pairs = [(members[0], other) for members in together for other in members[1:]]
-    left, right = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    links = coo_array((np.ones(len(pairs)), (left, right)), shape=(len(table),) * 2)
-    return connected_components(links, directed=False)[1]
-
-
-def _stratified(strata, groups, n_folds, seed):
-    """Folds (int [N]) of whole groups, each with about its share of each stratum."""
-    codes, _ = pd.factorize(strata)
-    names, groups = np.unique(groups, return_inverse=True)
-    # As in `folds.make_folds`: the splitter takes the groups in this order, its own shuffle would undo the strata.
-    groups = np.random.default_rng(seed).permutation(len(names))[groups]
-    if np.bincount(codes).max() < n_folds:
-        codes = np.zeros_like(codes)
-    fold = np.empty(len(codes), np.int64)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for number, (_, members) in enumerate(StratifiedGroupKFold(n_splits=n_folds).split(codes, codes, groups)):
-            fold[members] = number
-    return fold
+    return linked(len(table), together)
 
 
 def thesis_order(images):
