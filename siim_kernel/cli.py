@@ -148,22 +148,38 @@ def build_images(
 @app.command()
 def folds(
     competition: Annotated[Path, typer.Argument(help="The competition folder, or a folder with its tables alone.")],
-    out: Annotated[Path, typer.Argument(help="CSV to write: imageid,fold.")],
-    n_folds: Annotated[int, typer.Option(help="Number of folds.", min=2)] = 5,
-    group: Annotated[Group, typer.Option(help="What is never split.")] = Group.patient,
+    out: Annotated[Path, typer.Argument(help="CSV to write: imageid,fold; fold -1 is the final test.")],
+    n_folds: Annotated[int, typer.Option(help="Number of folds; the ways of the thesis but thesis_final_test have their own.", min=2)] = 5,
+    group: Annotated[Group | None, typer.Option(help="What is never split [patient].")] = None,
+    split: Annotated[str | None, typer.Option(help="Way to part the films, as in a recipe, and report who is where.")] = None,
     patients: Annotated[Path | None, typer.Option(help="CSV patientid,studyid,...,imageid; else the DICOM headers tell.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Image set; its near-duplicate images are kept together.")] = None,
+    images: Annotated[
+        list[Path] | None, typer.Option(help="Image set; its near-duplicates are kept together. Several, for unions of sources.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 42,
 ):
-    """Make folds stratified by study class that keep each patient on one side."""
+    """Make folds stratified by study class that keep each patient on one side, or part the films as --split says."""
     from siim_kernel.competition import folds as folding
+    from siim_kernel.competition import gathering, split_report, splits
+    from siim_kernel.pixels import imagesets
 
-    table, duplicates = _tables_and_duplicates(competition, patients, images, headers=group is Group.patient)
-    made = folding.make_folds(table, n_folds, group.value, seed, duplicates or ())
+    if group and split:
+        raise typer.BadParameter("--group and --split exclude each other")
+    way = split or (group or Group.patient).value
+    validating = splits.validating(way, n_folds)  # an unknown way is an error before the films are read
+    sets = [imagesets.open_set(folder) for folder in images or ()]
+    films = gathering.gather(competition, sets, patients, headers=bool(split) or way == "patient")
+    for remark in films.remarks:
+        say(f"warning: {remark}")
+    if split in splits.OF_SOURCES and films.table["source"].nunique() == 1:
+        say(f"warning: {split} parts the films of several sources, here are the competition's alone: give the other image set (--images)")
+    made = films.table[["image"]].set_axis(["imageid"], axis=1)
+    made["fold"] = splits.make_split(films.table, way, n_folds, seed, films.duplicates or ())
     folding.write_folds(made, out)
-    counts = table.assign(fold=made["fold"].to_numpy()).groupby(["fold", "label"]).size().unstack(fill_value=0)
-    print(counts.to_string())
-    print(_compared(duplicates))
+    print(films.table.assign(fold=made["fold"]).groupby(["fold", "label"]).size().unstack(fill_value=0).to_string())
+    print(_compared(films.duplicates))
+    for line in split_report.split_lines(films.table, made["fold"], validating, films.duplicates) if split else ():
+        print(line)
 
 
 @app.command()
@@ -430,7 +446,7 @@ def report(
     pages.require()
     from siim_kernel.evaluation import report as reporting
 
-    reporting.write(out, run, images or (), competition, patients, resamples)
+    reporting.write(out, run, images or (), competition, patients, resamples, say)
     print(out)
 
 

@@ -8,12 +8,11 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from siim_kernel import clock, machine
 from siim_kernel import runs as stored_runs
-from siim_kernel.competition import checking, external, split_report, splits, tables
+from siim_kernel.competition import checking, external, gathering, splits, tables
 from siim_kernel.competition import folds as folding
 from siim_kernel.errors import ImageSetError, MountError, RecipeError, SubmissionError
 from siim_kernel.learning import drafts
@@ -35,10 +34,11 @@ def build_images(source, out, pixels, form="npy", split="both", workers=None, ba
     """Builds image sets of a competition's films; returns `pixels.building.Built`.
 
     source  the competition folder; only the split asked for is read, and no CSV is needed. Or a resized copy (`pixels.published`)
-    pixels  pixel recipes, one a size
+    pixels  pixel recipes; of several each set is a sub-folder (`imagesets.folder_name`)
     split   "train", "test" or "both"
 
-    Films that cannot be read are left out and named in the result. Raises MountError, TableError, ImageSetError.
+    Films that cannot be read, or whose file lacks in a copy, are left out and named in the result. Raises MountError, TableError,
+    ImageSetError.
     """
     chosen = [name for name in tables.SPLITS if split == name or (split == "both" and (Path(source) / name).is_dir())]
     if published.is_published(source):
@@ -54,7 +54,7 @@ def build_external(source, out, pixels, form="npy", workers=None, backend="local
     """Builds image sets of the COVID-19 Radiography Database; returns `pixels.building.Built`.
 
     source  its folder, as published
-    pixels  pixel recipes, one a size
+    pixels  pixel recipes; of several each set is a sub-folder (`imagesets.folder_name`)
     say     called with a line for each thing that does not fit together in it, and with the counts
 
     All films are of the split "train", each its own study; the class is one of `labels.EXTERNAL_CLASSES`. Files that cannot be
@@ -86,37 +86,38 @@ def train(
 
     recipe     a `Recipe`
     images     folders of image sets; the one made by the recipe's pixel recipe is taken
-    folds      CSV imageid,fold; without it the films are parted as the recipe says (n_folds and split override it)
+    folds      CSV imageid,fold; without it the films are parted as the recipe says (n_folds and split override it;
+               split is one of `splits.WAYS`, or "thesis")
     fold       the fold that validates; None trains all in turn
     patients   CSV of patients where the image set and the DICOM headers do not tell them
     start      folder of the run whose weights are the start, where the recipe names one
     deadline   when to stop: the fold under way stays unfinished, which `say` tells, and the same call goes on with it
     previous   folders in which earlier sessions may have left runs of this training, finished or not
     """
-    from siim_kernel.learning import fitting, training
+    from siim_kernel.learning import fitting, starts, training
 
+    if split == "thesis":  # the recipe's own where it is one of the thesis's, else that of its folder models
+        split = recipe.split if recipe.split.startswith("thesis") else "thesis_folder"
     recipe = replace(recipe, split=split or recipe.split, n_folds=n_folds or recipe.n_folds)  # as it is stored with the run
-    material, same = _material(recipe, images, competition, patients, say)
+    material = _material(recipe, images, competition, patients, say)
     if folds is not None:
         made = folding.read_folds(folds, material.table)
         there = sorted(set(made["fold"]) - {splits.FINAL_TEST})
     else:
-        way, count = recipe.split, recipe.n_folds
-        made = material.table[["image"]].set_axis(["imageid"], axis=1)
-        if way == "patient" and (material.table["patient"] == "").all():
-            say("warning: no patient is known, so that films of one patient may stand on both sides; folds keep studies together")
-            made["fold"] = folding.make_folds(material.table, count, "study", recipe.seed, same)["fold"].to_numpy()
-        else:
-            made["fold"] = splits.make_split(material.table, way, count, recipe.seed, same)
-        there = splits.validating(way, count)
-    for line in split_report.split_report(material.table, made["fold"].to_numpy(), fold or 0).lines():
-        say(line)
+        if recipe.split == "patient" and (material.table["patient"] == "").all():
+            say("warning: no patient is known: the films are parted by study, and films of one patient may stand on both sides")
+            recipe = replace(recipe, split="study")
+        numbers = splits.make_split(material.table, recipe.split, recipe.n_folds, recipe.seed, material.duplicates)
+        made = pd.DataFrame({"imageid": material.table["image"], "fold": numbers})
+        there = splits.validating(recipe.split, recipe.n_folds)
     if fold is not None and fold not in there:
         raise RecipeError(f"there is no fold {fold}; there are {', '.join(map(str, there))}")
-    begun = _start(recipe, start)
+    begun = starts.find(recipe, start)
     found, session = [], fitting.Session(deadline)
     for number in there if fold is None else [fold]:
         say(f"{recipe.name}: fold {number} of {len(there)}")
+        for line in training.who_is_where(recipe, material, made, number).lines():
+            say(line)
         run = training.train_fold(
             recipe, material, made, int(number), stored_runs.fold_folder(out, number), imagenet, begun, session, previous, say
         )
@@ -126,53 +127,33 @@ def train(
     return found
 
 
-def _start(recipe, folder):
-    """The run that a recipe starts from, None for recipes that start from none. RecipeError where one is lacking or needless."""
-    if not recipe.start:
-        if folder is not None:
-            raise RecipeError(f"recipe {recipe.name} starts from no other run; leave --start out")
-        return None
-    if folder is None:
-        raise RecipeError(f"recipe {recipe.name} starts from the weights of {recipe.start}: train that first and name its run (--start)")
-    begun = stored_runs.load(folder)
-    if begun.recipe.name != recipe.start:
-        raise RecipeError(f"recipe {recipe.name} starts from {recipe.start}, {folder} is a run of {begun.recipe.name}")
-    return begun
-
-
 def _material(recipe, folders, competition, patients, say):
-    """What a recipe learns from: `training.Material` of its sources, and the groups of films that show the same."""
+    """What a recipe learns from: `training.Material` of its sources."""
     from siim_kernel.learning import training
 
     sets = _image_sets(folders, recipe)
-    table = tables.read_training(competition, patients=patients, headers=False)
-    for problem in table.problems:
-        say(f"warning: {problem}")
-    films = table.images.assign(source=splits.COMPETITION)
-    films = pd.concat([films, *(external.training_table(each.table) for each in sets[1:])], ignore_index=True)
-    joined = sets[0] if len(sets) == 1 else imagesets.union(sets)
-    material = training.join(joined, films)
-    if material.left_out:
-        say(f"warning: {len(material.left_out)} training images are not in {joined.folder}: {', '.join(material.left_out[:5])}")
-    same = folding.find_duplicates((np.asarray(joined.images[row]) for row in material.rows), material.table["image"])
+    films = gathering.gather(competition, sets, patients, headers=False)
+    for remark in films.remarks:
+        say(f"warning: {remark}")
     if len(sets) > 1:
-        source = dict(zip(material.table["image"], material.table["source"], strict=True))
-        between = [group for group in same if len({source[image] for image in group}) > 1]
-        say(f"groups of films that stand in more than one source: {len(between)}")
-    return material, same
+        for line in external.overlaps(sets, films.duplicates).lines():
+            say(line)
+    return replace(training.join(imagesets.union(sets), films.table), duplicates=films.duplicates)
 
 
 def _image_sets(folders, recipe):
     """One image set for each source of a recipe, made by its pixel recipe; the error names what each folder is."""
     found, faults = {}, []
     for folder in map(Path, folders):
-        nested = folder / str(recipe.pixels.size)
         try:
-            opened = imagesets.open_set(nested if nested.is_dir() else folder, recipe.pixels)
+            opened = imagesets.open_set(imagesets.folder_of(folder, recipe.pixels), recipe.pixels)
         except ImageSetError as error:
             faults.append(str(error))
             continue
-        found.setdefault("radiography" if (opened.table["source"] == "radiography").any() else splits.COMPETITION, opened)
+        source = external.SOURCE if (opened.table["source"] == external.SOURCE).any() else splits.COMPETITION
+        if source in found:
+            raise ImageSetError(f"{found[source].folder} and {opened.folder} are both image sets of the source {source}; name one")
+        found[source] = opened
     lacking = [source for source in recipe.sources if source not in found]
     if lacking:
         raise ImageSetError("\n".join([*faults, f"recipe {recipe.name} needs an image set of the source {', '.join(lacking)}"]))
@@ -180,17 +161,10 @@ def _image_sets(folders, recipe):
 
 
 def network_lines(recipe):
-    """Lines on the size of a recipe's network: its parameters, and the memory that weights and optimizer take."""
-    from siim_kernel.learning import networks
+    """Lines on the size of a recipe's network: its parameters, and the memory of its training (`learning.footprint`)."""
+    from siim_kernel.learning import footprint
 
-    model = networks.build(networks.without_imagenet(recipe))
-    count, backbone = model.count_params(), model.get_layer(networks.BACKBONE).count_params()
-    copies = 2 + max({"sgd": 1, "rmsprop": 2, "adam": 2, "nadam": 2}[phase.optimizer] for phase in recipe.phases)
-    return [
-        f"parameters: {count:,}, of these {backbone:,} in the backbone",
-        f"memory: {count * 4 / 2**20:.0f} MiB of weights, {count * 4 * copies / 2**20:.0f} MiB with gradients and optimizer; "
-        f"the activations of a batch of {recipe.batch} come on top",
-    ]
+    return footprint.lines(recipe)
 
 
 def preflight(paths, workers=1):

@@ -32,6 +32,9 @@ UNIT_BOX = (0.0, 0.0, 1.0, 1.0)
 # Classes of the COVID-19 Radiography Database, by the names of its folders in the words of the thesis (section 4.8).
 EXTERNAL_CLASSES = ("covid_19", "LO", "NORMAL", "VIRALNEU")
 
+# What the films of a source are labelled with: its classes, and of the competition the readings too.
+SOURCE_CLASSES = {"competition": (STUDY_CLASSES, IMAGE_CLASSES), "radiography": (EXTERNAL_CLASSES,)}
+
 
 @dataclass(frozen=True)
 class Scheme:
@@ -51,6 +54,10 @@ class Scheme:
     def label_of(self, name):
         """The label of a class (or reading), None where the scheme does not know it."""
         return next((label for label, names in self.groups.items() if name in names), None)
+
+    def knows(self, source):
+        """Whether every film of a source of `SOURCE_CLASSES` has a label."""
+        return any(all(self.label_of(name) is not None for name in names) for names in SOURCE_CLASSES[source])
 
 
 _OTHERS = ("indeterminate", "atypical")

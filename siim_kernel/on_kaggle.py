@@ -7,6 +7,8 @@ from siim_kernel import runs as stored_runs
 from siim_kernel.errors import MountError
 from siim_kernel.recipes import catalogue
 
+WEIGHTS = (".h5", ".npz", ".safetensors")
+
 
 def images(root, working, competition, recipes, split):
     """The image kernel: image sets for some recipes' pixels into `working/images`; unreadable films cost a warning."""
@@ -28,25 +30,40 @@ def _report(built):
         print(f"WARNING: not read: {image} ({file}): {reason}")
 
 
-def train(root, working, competition, image_sets, imagenet, recipe, fold, max_hours=None):
+def train(root, working, competition, image_sets, imagenet, recipe, fold, max_hours=None, split=None):
     """The training kernel: one fold, or all, of a recipe into `working/runs`, within `max_hours`.
 
-    What an earlier session left goes on: its output is looked for in every mounted source that holds runs.
+    What an earlier session left goes on, and the run that a recipe starts from is taken: every mounted source that holds runs
+    is looked through for both. `split` overrides the recipe's own.
     """
     deadline = clock.after(max_hours)
     wanted = catalogue.by_name(recipe)
     slugs = [competition, *image_sets, *([imagenet] if wanted.weights else [])]
     mounted = mounts.find_all(slugs, root)
     sets = [_output_or_dataset(mounted[slug], "images") for slug in image_sets]
-    weights = _only_file(mounted[imagenet], "*.h5") if wanted.weights else None
+    weights = _only_file(mounted[imagenet]) if wanted.weights else None
     others = [place for source in mounts.sources(root) if (place := Path(root) / source) not in mounted.values()]
     previous = [folder for source in others for folder in stored_runs.search(source)]
     print(
         f"runs of earlier sessions: {', '.join(map(str, previous)) or 'none'} (looked for in {', '.join(map(str, others)) or 'no source'})"
     )
+    options = {"fold": fold, "split": split, "imagenet": weights, "start": _start(wanted, fold, previous)}
     out = Path(working) / "runs"
-    for run in kernels.train(wanted, sets, mounted[competition], out, fold=fold, imagenet=weights, deadline=deadline, previous=previous):
+    for run in kernels.train(wanted, sets, mounted[competition], out, deadline=deadline, previous=previous, **options):
         print(f"trained {run.folder}")
+
+
+def _start(recipe, fold, folders):
+    """The folder of the mounted run that a recipe starts from: that of the same fold, or the only one. None for recipes without."""
+    if not recipe.start:
+        return None
+    finished = [stored_runs.load(folder) for folder in folders if (folder / stored_runs.RECORD).exists()]
+    having = [run for run in finished if run.recipe.name == recipe.start]
+    chosen = [run for run in having if run.fold == fold] or having
+    if len(chosen) != 1:
+        found = ", ".join(str(run.folder) for run in chosen) or "none"
+        raise MountError(f"recipe {recipe.name} starts from one run of {recipe.start}, mounted is {found}; attach the output that has it")
+    return chosen[0].folder
 
 
 def predict(root, working, competition, runs, max_hours=None):
@@ -65,9 +82,11 @@ def _output_or_dataset(folder, name):
     return folder / name if (folder / name).is_dir() else folder
 
 
-def _only_file(folder, pattern):
-    """The one file of a mounted dataset that fits a pattern; MountError where there is none or more than one."""
-    found = sorted(Path(folder).rglob(pattern))
+def _only_file(folder):
+    """The one file of weights in a mounted dataset; MountError where there is none or more than one."""
+    found = sorted(path for path in Path(folder).rglob("*") if path.suffix in WEIGHTS)
     if len(found) != 1:
-        raise MountError(f"{folder} should hold one file {pattern}, it holds {', '.join(path.name for path in found) or 'none'}")
+        raise MountError(
+            f"{folder} should hold one file of weights ({', '.join(WEIGHTS)}), it holds {', '.join(path.name for path in found) or 'none'}"
+        )
     return found[0]

@@ -1,7 +1,8 @@
 """What a training run stores, and how it is verified when it is loaded. No TensorFlow here.
 
 A run is a folder for one fold: `run.json` (the record, written last), `model.weights.h5`, `folds.csv`, `out_of_fold.csv`
-(predictions of the validation films by a network that never saw their patients) and `history.csv`. A training of several
+(predictions of the validation films by a network that never saw their patients), `training.csv` (of the films it learnt from)
+and `history.csv`. A training of several
 folds is a folder of such folders, `fold-0`, `fold-1`, ...
 """
 
@@ -21,9 +22,11 @@ from siim_kernel.recipes.storing import difference, from_dict, to_dict
 
 RECORD, WEIGHTS, FOLDS, OUT_OF_FOLD, HISTORY = "run.json", "model.weights.h5", "folds.csv", "out_of_fold.csv", "history.csv"
 FILES = (WEIGHTS, FOLDS, OUT_OF_FOLD, HISTORY)
+TRAINING_FILMS = "training.csv"  # as out_of_fold.csv, of the films that the network learnt from
 FINAL_TEST = "final_test.csv"  # as out_of_fold.csv, of the films of a final test; only where the split has one
+OPTIONAL = (TRAINING_FILMS, FINAL_TEST)
 STATE = "state.npz"  # of a training that is not finished, in place of all of these; `learning.states` writes and reads it
-FORMAT = 1
+FORMAT = 2
 VERSIONED = (
     "siim-kernel",
     "tensorflow",
@@ -45,7 +48,7 @@ class Run:
     priors       shares among the training films: the four study classes and `none`
     prior_boxes  lists of xmin, ymin, xmax, ymax as shares of the film's sides, and the share of boxed films each one hits
     study_of_labels  float [K, 4]: how the probability of each label of the recipe's scheme is shared out among the study classes
-    none_of_labels   float [K]: the labels of negative films
+    none_of_labels   float [K]: how often a film of each label is `none`
     record       all of run.json
     """
 
@@ -96,7 +99,7 @@ def save(folder, recipe, fold, facts):
         "fold": fold,
         **facts,
         "versions": versions(),
-        "files": {name: sha256(folder / name) for name in (*FILES, FINAL_TEST) if name in FILES or (folder / name).exists()},
+        "files": {name: sha256(folder / name) for name in (*FILES, *OPTIONAL) if name in FILES or (folder / name).exists()},
     }
     write_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
 

@@ -51,7 +51,7 @@ def test_recipes_prints_one_as_json():
     listed = runner.invoke(cli.app, ["recipes"]).stdout.splitlines()
     names = [line.split()[0] for line in listed]
     assert names[:6] == ["recipe", "main", "small", "small-imagenet", "tiny", "thesis-cnn9"]
-    assert len(names) == 1 + 4 + 14 + 14
+    assert len(names) == 1 + 4 + 14 + 50
     (opacity,) = (line for line in listed if line.startswith("thesis-opacity "))
     assert opacity.split()[1:7] == ["6.10", "4.7.9", "label_opacity", "xception", "P", "299"]
     assert opacity.endswith("74.96 / 80.17")

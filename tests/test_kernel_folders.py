@@ -87,7 +87,8 @@ def test_sources_exist(folder):
     kernels = {kernel_fields(each)["id"] for each in KERNELS.values()}
     assert set(fields["dataset_sources"]) <= datasets | EXTERNAL
     assert set(fields["kernel_sources"]) <= kernels - {fields["id"]}
-    assert fields["competition_sources"] == ["siim-covid19-detection"]
+    reads_it = "COMPETITION" in manifest.read_parameters(folder)
+    assert fields["competition_sources"] == ["siim-covid19-detection"] * reads_it
     assert fields["model_sources"] == []
     for name in LISTS:
         assert len(set(fields[name])) == len(fields[name])

@@ -82,10 +82,10 @@ def test_a_record_that_is_no_text_or_no_file(tmp_path):
         runs.load(tmp_path / "other")
 
 
-@pytest.mark.parametrize(("text", "shown"), [('{"format": 2}', "2"), ("{}", "None"), ("[1]", r"\[1\]"), ('{"format": "1"}', "'1'")])
+@pytest.mark.parametrize(("text", "shown"), [('{"format": 1}', "1"), ("{}", "None"), ("[1]", r"\[1\]"), ('{"format": "1"}', "'1'")])
 def test_another_format(tmp_path, text, shown):
     (tmp_path / runs.RECORD).write_text(text)
-    with pytest.raises(RunError, match=rf"has format {shown}, this version reads 1"):
+    with pytest.raises(RunError, match=rf"has format {shown}, this version reads 2"):
         runs.load(tmp_path)
 
 

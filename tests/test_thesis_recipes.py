@@ -11,7 +11,7 @@ import pytest
 from siim_kernel import kernels, runs
 from siim_kernel.competition import external, schemes, splits, tables
 from siim_kernel.labels import SCHEMES
-from siim_kernel.learning import networks, training
+from siim_kernel.learning import networks, prediction, training
 from siim_kernel.pixels import imagesets
 from siim_kernel.recipes.catalogue import by_name
 from siim_kernel.recipes.thesis import THESIS
@@ -92,17 +92,18 @@ def test_it_trains_an_epoch_of_each_phase(sets, recipe, tmp_path, monkeypatch):
     start = None
     if recipe.start:
         start = begun(sets, tmp_path / "start", by_name(recipe.start))
+    seen.clear()
     run = training.train_fold(short, films, made, 0, tmp_path / "run", start=start, say=lambda line: None)
     history = pd.read_csv(run.folder / runs.HISTORY)
     assert history["phase"].tolist() == list(range(1, len(recipe.phases) + 1))
     assert np.isfinite(history[["loss", "val_loss"]].to_numpy()).all()
-    phases = seen[1 : 1 + len(recipe.phases)]
-    after = [weights for _, weights in phases[1:]] + [None]
+    phases = seen[1 : 1 + len(recipe.phases)]  # the first is of building
+    assert [part for part, _ in phases] == [phase.trainable for phase in recipe.phases]
+    stored = prediction.load_model(run).get_layer(networks.BACKBONE).get_weights()  # the last epoch's
+    after = [*(weights for _, weights in phases[1:]), stored]
     for (part, before), then in zip(phases, after, strict=True):
-        if part == "head" and then is not None:
-            assert all(np.array_equal(left, right) for left, right in zip(before, then, strict=True)), (
-                "a frozen backbone stays, statistics too"
-            )
+        same = all(np.array_equal(left, right) for left, right in zip(before, then, strict=True))
+        assert same == (part == "head"), "a frozen backbone stays, statistics too, and one that learns does not"
     predicted = pd.read_csv(run.folder / runs.OUT_OF_FOLD)
     np.testing.assert_allclose(predicted[list(SCHEMES[recipe.labels].labels)].sum(axis=1), 1, atol=1e-5)
     assert len(predicted) == (made["fold"] == 0).sum()

@@ -11,6 +11,7 @@ import pytest
 from siim_kernel import kernels, runs
 from siim_kernel.competition import checking, tables
 from siim_kernel.errors import ImageSetError, RecipeError
+from siim_kernel.labels import SCHEMES
 from siim_kernel.pixels import imagesets
 from siim_kernel.recipes.catalogue import by_name
 from siim_kernel.recipes.recipe import PixelRecipe
@@ -100,14 +101,51 @@ def test_a_recipe_starts_from_the_run_it_names(phantom, sets, union, tmp_path):
     (same,) = kernels.train(still, *arguments[1:], tmp_path / "still", start=run.folder, say=silent)
     from siim_kernel.learning import prediction
 
+    films = tables.read_training(phantom / "competition").images.set_index("image")
+    before, now = (pd.read_csv(each.folder / runs.FOLDS).set_index("imageid")["fold"] for each in (run, same))
+    learnt = set(before.index[before == 1])
+    validating = now.index[now == 0]
+    people = set(films["patient"].reindex(sorted(learnt)).dropna()) - {""}
+    found = same.record["start"]
+    assert (found["recipe"], found["fold"], found["weights"]) == ("union", 0, run.record["files"][runs.WEIGHTS])
+    assert found["validation_films_learnt"] == len(learnt & set(validating))
+    assert found["validation_films_sharing_a_patient"] == films["patient"].reindex(validating).isin(people).sum()
+    assert found["final_test_films_learnt"] == 0
     for left, right in zip(prediction.load_model(run).weights, prediction.load_model(same).weights, strict=True):
         np.testing.assert_allclose(left, right, atol=1e-6)
+
+
+def test_a_start_that_learnt_what_validates_is_named(phantom, sets, tmp_path):
+    images, competition = [sets / "competition"], phantom / "competition"
+    first = replace(AFTER, name="union", start="", split="image", n_folds=2)
+    (begun,) = kernels.train(first, images, competition, tmp_path / "begun", fold=0, say=silent)
+    lines = []
+    (run,) = kernels.train(AFTER, images, competition, tmp_path / "after", start=begun.folder, say=lines.append)
+    before, now = (pd.read_csv(each.folder / runs.FOLDS).set_index("imageid")["fold"] for each in (begun, run))
+    count = (before.reindex(now.index[now == 0]) == 1).sum()
+    assert count > 0
+    assert run.record["start"]["validation_films_learnt"] == count
+    assert f"warning: of the start union: {count} validation films learnt" in lines
+
+
+def test_a_run_keeps_its_split_report_and_what_it_says_of_its_training_films(phantom, union):
+    run, lines = union
+    stored = run.record["split_report"]
+    assert set(stored) <= set(lines)
+    assert not any("not compared" in line for line in stored)
+    folds = pd.read_csv(run.folder / runs.FOLDS)
+    learnt = pd.read_csv(run.folder / runs.TRAINING_FILMS)
+    assert set(learnt["image"]) == set(folds["imageid"][folds["fold"] == 1])
+    assert list(learnt.columns) == list(pd.read_csv(run.folder / runs.OUT_OF_FOLD).columns)
+    np.testing.assert_allclose(learnt[list(SCHEMES[run.recipe.labels].labels)].sum(axis=1), 1, atol=1e-5)
 
 
 def test_the_split_that_was_asked_for_is_stored(phantom, sets, tmp_path):
     recipe = replace(AFTER, name="parted", start="", split="patient")
     (run,) = kernels.train(recipe, [sets / "competition"], phantom / "competition", tmp_path, split="image", n_folds=3, fold=1, say=silent)
     assert (run.recipe.split, run.recipe.n_folds) == ("image", 3)
+    (run,) = kernels.train(recipe, [sets / "competition"], phantom / "competition", tmp_path / "thesis", split="thesis", say=silent)
+    assert run.recipe.split == "thesis_folder"
     with pytest.raises(RecipeError, match="split is one of"):
         kernels.train(recipe, [sets / "competition"], phantom / "competition", tmp_path, split="hospital", say=silent)
 
@@ -125,4 +163,5 @@ def test_films_without_any_patient_are_said_to_be_ungrouped(phantom, sets, tmp_p
     folds = pd.read_csv(run.folder / runs.FOLDS, dtype={"imageid": str})
     films = tables.read_training(phantom / "competition", headers=False).images
     study = films.set_index("image")["study"].reindex(folds["imageid"]).to_numpy()
+    assert run.recipe.split == "study"
     assert (folds.assign(study=study).groupby("study")["fold"].nunique() == 1).all()

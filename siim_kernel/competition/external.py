@@ -1,12 +1,10 @@
-"""The COVID-19 Radiography Database as it is published: a folder per class, and a metadata table per class.
+"""The COVID-19 Radiography Database as people have it: a folder per class, and a metadata workbook per class.
 
 The folders are `COVID`, `Lung_Opacity`, `Normal` and `Viral Pneumonia`, the films in them or in their sub-folder `images`
-(`masks` beside it is left alone); `<class>.metadata.xlsx` has the columns FILE NAME, FORMAT, SIZE and URL, the place where a
-film comes from. The names of folders, files, columns and cells differ in letter case, blanks and underscores from one
-release to the next, and within one: the metadata call `NORMAL-1` what is the file `Normal-1.png`.
+(`masks` beside it is left alone); `<class>.metadata.xlsx` says where a film comes from (`external_metadata`). The first release
+and partial downloads have fewer classes; others have made of it `train/` and `test/`. All films are taken, from both.
 """
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
@@ -14,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from siim_kernel.competition import folds
+from siim_kernel.competition import external_metadata, folds
+from siim_kernel.competition.external_metadata import key, word
 from siim_kernel.errors import MountError, TableError
 from siim_kernel.labels import EXTERNAL_CLASSES, NOT_READ
 from siim_kernel.pixels import pictures
@@ -22,7 +21,10 @@ from siim_kernel.pixels import pictures
 SOURCE = "radiography"
 # Names of class folders without letter case, blanks and signs -> class; the first release called COVID "COVID-19".
 FOLDERS = {"covid": "covid_19", "covid19": "covid_19", "lungopacity": "LO", "normal": "NORMAL", "viralpneumonia": "VIRALNEU"}
-DEEPEST = 2  # folders above the class folders in which the database may be packed
+TITLES = {"covid_19": "COVID", "LO": "Lung_Opacity", "NORMAL": "Normal", "VIRALNEU": "Viral Pneumonia"}  # as they are called now
+PARTS = ("train", "training", "test", "testing", "val", "valid", "validation")  # folders into which others parted the database
+MASKS = ("masks", "mask")
+DEEPEST = 3  # folders above the class folders in which the database may be packed
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,11 @@ class Database:
     """The films of the database and what does not fit together in it.
 
     folder    the one that holds the class folders
-    images    DataFrame, one row per file, by class and name: image (the file's name without suffix), study (the image), series
-              (""), class (of `labels.EXTERNAL_CLASSES`), split ("train"), path (str), file (path within the database), url (of
-              the metadata, "" where they do not say)
-    problems  one line each: files without metadata, metadata without a file, folders that belong to no class, ...
+    images    DataFrame, one row per file, by class and name: image (the file's name without suffix; where several films have that
+              name, with the class before it: `COVID-1` for `COVID/1.png`), study (the image), series (""), class (of
+              `labels.EXTERNAL_CLASSES`), split ("train"), path (str), file (path within the database), url (of the metadata, ""
+              where they do not say)
+    problems  one line each: classes that are not here, files without metadata, metadata without a file, ...
     """
 
     folder: Path
@@ -57,28 +60,37 @@ class Database:
 
 
 def read(folder):
-    """The `Database` in a folder, or packed one or two folders deeper.
+    """The `Database` in a folder, or packed up to three folders deeper.
 
-    Every file is kept, whether the metadata name it or not. Raises MountError where a class has no folder or no film, TableError
-    where two files have one name or a metadata table cannot be read.
+    Every file is kept, whether the metadata name it or not; classes that are not here are named as a problem. Raises MountError
+    where there is no film of any class, TableError where two files have one name or a metadata workbook cannot be read.
     """
     try:
-        place, folders, problems = _find(Path(folder))
+        place, parts = _find(Path(folder))
+        folders, unknown = _class_folders(parts)
         films, odd = _films(place, folders)
-        stated, wrong = _metadata(place, folders)
+        if not films:
+            raise MountError(f"{place} holds no PNG or JPG file in its class folders; found there: {_listing(place)}")
+        again = _name(films)
+        stated, wrong = _metadata(Path(folder), place, folders)
     except OSError as error:
         raise MountError(
             f"{error.filename or folder} cannot be read: {error.strerror or error}; mend that, or copy the database"
         ) from error
-    rows = [stated.get((film["class"], _key(film["image"]))) for film in films]
-    images = pd.DataFrame([film | {"url": row.url if row else ""} for film, row in zip(films, rows, strict=True)])
+    keys = [(film["class"], key(film["path"].name)) for film in films]
+    rows = [stated.get(each) for each in keys]
     without = [film["file"] for film, row in zip(films, rows, strict=True) if not row]
-    keys = {(film["class"], _key(film["image"])) for film in films}
-    lost = [row.name for key, row in stated.items() if key not in keys]
-    problems += odd + wrong
+    lost = [row.name for each, row in stated.items() if each not in set(keys)]
+    lacking = [TITLES[name] for name in EXTERNAL_CLASSES if name not in {film["class"] for film in films}]
+    problems = _named(lacking, "classes have no film here")
+    problems += _named(unknown, "folders are of no class and are not read")
+    problems += _named(odd, "files and folders are no films and are not read")
+    problems += _named(again, "files have the name of another film (their ids have the class before it)") + wrong
     problems += _named(without, "files have no row in the metadata (they are kept)")
     problems += _named(lost, "rows of the metadata have no file")
-    return Database(place, images, tuple(problems))
+    columns = ["image", "study", "series", "class", "split", "path", "file"]
+    images = pd.DataFrame(films)[columns].assign(url=[row.url if row else "" for row in rows])
+    return Database(place, images.assign(path=images["path"].map(str)), tuple(problems))
 
 
 @dataclass(frozen=True)
@@ -102,29 +114,24 @@ class Overlaps:
         return lines + (["  ..."] if len(self.groups) > most else [])
 
 
-def overlaps(sets):
+def overlaps(sets, duplicates=None):
     """The `Overlaps` of several opened image sets of any size, by the source that their tables name.
 
+    duplicates  groups of image ids that show one film, of sets in which no id stands twice, where they are known already. Without
+                them all squares are read once, and some 32 KB a film stay in memory; the sets should agree in equalisation
+
     Films are compared as `folds.find_duplicates` does, by perceptual hash and correlation: a resized or recompressed copy is
-    found, one that was cut or turned is not. A film of one split of a source in its other split is not counted. The sets
-    should agree in equalisation. All squares are read once; some 32 KB a film stay in memory.
+    found, one that was cut or turned is not. A film of one split of a source in its other split is not counted.
     """
     names = [name for each in sets for name in zip(each.table["source"], each.table["image"], strict=True)]
-    groups = folds.find_duplicates(chain.from_iterable(each.images for each in sets), names) if names else []
+    if duplicates is None:
+        groups = folds.find_duplicates(chain.from_iterable(each.images for each in sets), names) if names else []
+    else:
+        source = {image: source for source, image in names}
+        groups = [sorted((source[image], image) for image in group if image in source) for group in duplicates]
     groups = tuple(tuple(dict.fromkeys(group)) for group in groups if len({source for source, _ in group}) > 1)
     counts = Counter(source for group in groups for source, _ in group)
     return Overlaps(groups, {source: counts[source] for source in dict.fromkeys(source for source, _ in names)})
-
-
-def _key(name):
-    """A name without letter case, blanks, underscores and the suffix of a picture: what names have in common that mean one film."""
-    bare = re.sub(r"\.(?:png|jpe?g)$", "", name.strip(), flags=re.IGNORECASE)
-    return re.sub(r"[\s_]+", "", bare).casefold()
-
-
-def _word(name):
-    """The letters and digits of a folder's or a column's name, in lower case."""
-    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def _shown(path):
@@ -136,39 +143,44 @@ def _folders(place):
     return sorted(path for path in place.iterdir() if path.is_dir() and _shown(path))
 
 
+def _class_of(name):
+    """The class that the name of a folder, or of a workbook, is that of, None for others."""
+    return FOLDERS.get(word(name))
+
+
 def _find(folder):
-    """(folder of the database, class -> its folder, problems)."""
+    """(folder of the database, the folders that hold its class folders: itself, or its parts)."""
     if not folder.is_dir():
         raise MountError(f"{folder} is no folder; give that of the COVID-19 Radiography Database")
     level = [folder]
     for _ in range(DEEPEST + 1):
-        places = [place for place in level if any(_word(path.name) in FOLDERS for path in _folders(place))]
+        places = [place for place in level if any(_class_of(path.name) for path in _folders(place))]
         if places:
             break
-        level = [path for place in level for path in _folders(place)]
+        level = [path for place in level for path in _folders(place) if word(path.name) not in MASKS]
     else:
         raise MountError(f"{folder} holds no class folder of the COVID-19 Radiography Database; found there: {_listing(folder)}")
-    if len(places) > 1:
+    if len(places) == 1:
+        return places[0], places
+    if len({place.parent for place in places}) > 1 or any(word(place.name) not in PARTS for place in places):
         raise MountError(f"{folder} holds the database more than once: {', '.join(map(str, places))}; name one of them")
-    place, found, unknown = places[0], {}, []
-    for path in _folders(place):
-        name = FOLDERS.get(_word(path.name))
-        if name in found:
-            raise MountError(f"{place} has two folders of the class {name}: {found[name].name} and {path.name}; remove one")
-        if name:
-            found[name] = path
-        else:
-            unknown.append(path.name)
-    lacking = [name for name in EXTERNAL_CLASSES if name not in found]
-    if lacking:
-        names = ", ".join(_title(name) for name in lacking)
-        raise MountError(f"{place} lacks the class folder{'s' * (len(lacking) > 1)} {names}; found there: {_listing(place)}")
-    return place, {name: found[name] for name in EXTERNAL_CLASSES}, _named(unknown, "folders are of no class and are not read")
+    return places[0].parent, places
 
 
-def _title(name):
-    """How the folder of a class is called in the database as it is now."""
-    return {"covid_19": "COVID", "LO": "Lung_Opacity", "NORMAL": "Normal", "VIRALNEU": "Viral Pneumonia"}[name]
+def _class_folders(parts):
+    """(class -> its folder in each part, names of folders that are of no class)."""
+    found, unknown = {name: [] for name in EXTERNAL_CLASSES}, []
+    for part in parts:
+        for path in _folders(part):
+            name = _class_of(path.name)
+            twice = [other for other in found.get(name, ()) if other.parent == part]
+            if twice:
+                raise MountError(f"{part} has two folders of the class {name}: {twice[0].name} and {path.name}; remove one")
+            if name:
+                found[name].append(path)
+            elif word(path.name) not in MASKS:
+                unknown.append(path.name)
+    return found, unknown
 
 
 def _listing(place, most=10):
@@ -177,72 +189,83 @@ def _listing(place, most=10):
 
 
 def _films(place, folders):
-    """(a dict for each film by class and name, problems)."""
-    films, odd, taken = [], [], {}
-    for name, folder in folders.items():
-        inner = [path for path in _folders(folder) if _word(path.name) == "images"]
-        odd += [path for path in _folders(folder) if _word(path.name) not in ("images", "masks")]
-        files = sorted(path for each in (folder, *inner) for path in each.iterdir() if _shown(path) and not path.is_dir())
-        paths = [path for path in files if pictures.is_picture(path)]
-        odd += [path for path in files if not pictures.is_picture(path) and path.suffix.lower() != ".xlsx"]
-        if not paths:
-            raise MountError(f"{folder} holds no PNG or JPG file; found there: {_listing(folder)}")
-        for path in paths:
-            other = taken.setdefault(_key(path.name), path)
-            if other is not path:
-                raise TableError(f"one name, two films: {other} and {path}; remove the one that does not belong to the database")
-            film = {"image": path.stem, "study": path.stem, "series": "", "class": name, "split": "train", "path": str(path)}
-            films.append(film | {"file": path.relative_to(place).as_posix()})
-    return films, _named([path.relative_to(place).as_posix() for path in odd], "files and folders are no films and are not read")
+    """(a dict for each film by class and name, paths within the database of what is no film)."""
+    films, odd = [], []
+    for name, own in folders.items():
+        for folder in own:
+            inner, others = _film_folders(folder)
+            files = sorted(path for each in inner for path in each.iterdir() if _shown(path) and not path.is_dir())
+            odd += others + [path for path in files if not pictures.is_picture(path) and path.suffix.lower() != ".xlsx"]
+            for path in filter(pictures.is_picture, files):
+                film = {"class": name, "series": "", "split": "train", "path": path, "part": folder.parent.name if len(own) > 1 else ""}
+                films.append(film | {"file": path.relative_to(place).as_posix()})
+    return films, [path.relative_to(place).as_posix() for path in odd]
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One row of the metadata."""
+def _film_folders(folder):
+    """(a class folder and those in it that hold its films, those that do not); archives may be unpacked into folders of their own."""
+    inner, others = [folder], []
+    for path in _folders(folder):
+        if word(path.name) in ("images", *PARTS) or _class_of(path.name) == _class_of(folder.name) is not None:
+            deeper, odd = _film_folders(path)
+            inner, others = inner + deeper, others + odd
+        elif word(path.name) not in MASKS:
+            others.append(path)
+    return inner, others
 
-    name: str
-    url: str
+
+def _name(films):
+    """Gives each film its id: its name, before it the class where several have that name, and the part where that is not enough.
+
+    Returns the files that have the name of another film. Ids that differ in letter case alone count as one: some disks cannot
+    keep both. Raises TableError where two files are left with one id.
+    """
+    ids = stems = [film["path"].stem for film in films]
+    counted = Counter(map(str.casefold, stems))
+    for qualifiers in (("class",), ("class", "part")):
+        count = Counter(map(str.casefold, ids))
+        before = [[TITLES.get(film[each], film[each]) for each in qualifiers if film[each]] for film in films]
+        longer = ["-".join([*words, stem]) for words, stem in zip(before, stems, strict=True)]
+        ids = [new if count[old.casefold()] > 1 else old for old, new in zip(ids, longer, strict=True)]
+    taken = {}
+    for film, name in zip(films, ids, strict=True):
+        other = taken.setdefault(name.casefold(), film)
+        if other is not film:
+            raise TableError(
+                f"one name, two films: {other['path']} and {film['path']}; remove the one that does not belong to the database"
+            )
+        film |= {"image": name, "study": name}
+    return [film["file"] for film, stem in zip(films, stems, strict=True) if counted[stem.casefold()] > 1]
 
 
-def _metadata(place, folders):
-    """({(class, key): row of the metadata}, problems)."""
-    rows, problems, files, unknown = {}, [], {}, []
-    tables = chain(place.glob("*"), place.glob("*/*.[xX][lL][sS][xX]"))
+def _metadata(folder, place, folders):
+    """({(class, key): row of the metadata}, problems); `folder` is what the operator named, `place` the database in it."""
+    rows, problems, books, unknown = {}, [], {}, []
+    parts = {path.parent for own in folders.values() for path in own}
+    above = [place, *place.parents][: len(place.relative_to(folder).parts) + 1]
+    inside = [path for part in {*parts, place} for path in _folders(part)]
+    tables = [path for each in dict.fromkeys([*above, *inside, *parts]) for path in each.iterdir()]
+    tables = [path for path in tables if path.suffix.lower() == ".xlsx" and _shown(path) and path.is_file()]
     for path in sorted(tables, key=lambda path: (len(path.name), path)):  # the second download of a table has the longer name
-        if path.suffix.lower() != ".xlsx" or not _shown(path):
-            continue
-        name = FOLDERS.get(_word(path.name.split(".")[0]))
-        if name is None or name in files:
-            unknown.append(path.relative_to(place).as_posix())
+        name = _class_of(external_metadata.class_word(path))
+        part = path.parent if path.parent != place and path.parent in parts else place  # each part may have a table of its own
+        if name is None or part in books.setdefault(name, {}):
+            unknown.append(path.relative_to(folder).as_posix())
         else:
-            files[name] = path
-    for name, folder in folders.items():
-        if name not in files:
-            problems.append(f"class {folder.name} has no {folder.name}.metadata.xlsx: where its films come from is not known")
+            books[name][part] = path
+    for name, own in folders.items():
+        if not own:
             continue
-        found, nameless = _read_table(files[name])
-        again = [row.name for row in found if rows.setdefault((name, _key(row.name)), row) is not row]
-        problems += _named(again, f"rows of {files[name].name} name a film again (the first counts)")
-        problems += [f"{nameless} rows of {files[name].name} name no film"] if nameless else []
+        if name not in books:
+            title = own[0].name
+            problems.append(f"class {title} has no {title}.metadata.xlsx: where its films come from is not known")
+            continue
+        for book in books[name].values():
+            found, nameless = external_metadata.read(book)
+            again = [row.name for row in found if rows.setdefault((name, key(row.name)), row) is not row]
+            problems += _named(again, f"rows of {book.name} name a film again (the first counts)")
+            problems += [f"{nameless} rows of {book.name} name no film"] if nameless else []
     return rows, problems + _named(unknown, "tables are of no class, or a second one, and are not read")
-
-
-def _read_table(path):
-    """(rows of a metadata table, number of rows that have no name but say something else)."""
-    try:
-        table = pd.read_excel(path, dtype=str, keep_default_na=False, engine="openpyxl")
-    except ImportError as error:
-        raise TableError(f"{path} cannot be read without the package openpyxl; install it") from error
-    except Exception as error:  # a tolerance boundary: openpyxl raises nearly anything on a file that is no or half a workbook
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise TableError(f"{path} cannot be read as an Excel workbook: {reason}; download it again, or take it away") from error
-    columns = {_word(str(name)): name for name in reversed(table.columns)}
-    if "filename" not in columns:
-        raise TableError(f"{path} lacks the column FILE NAME; it has {', '.join(map(str, table.columns)) or 'none'}")
-    names = table[columns["filename"]].str.strip()
-    urls = table[columns["url"]].str.strip() if "url" in columns else pd.Series("", index=table.index)
-    nameless = (names == "") & (table != "").any(axis=1)
-    return [_Row(name, url) for name, url in zip(names, urls, strict=True) if name], int(nameless.sum())
 
 
 def _named(names, text, most=5):

@@ -93,10 +93,10 @@ def write_folds(folds, path):
 
 
 def read_folds(path, images):
-    """Folds of a CSV (columns imageid, fold) in the order of `images`; TableError for images without a fold."""
+    """Folds of a CSV (columns imageid, fold; -1 is a final test) in the order of `images`; TableError for images without a fold."""
     table = tables.read_csv(path, ["imageid", "fold"])
     table["imageid"] = table["imageid"].str.removesuffix("_image")
-    wrong = table[~table["fold"].str.fullmatch(r"[0-9]{1,6}(\.0)?")]
+    wrong = table[~table["fold"].str.fullmatch(r"(-1|[0-9]{1,6})(\.0)?")]
     if len(wrong):
         raise TableError(f"{path}, line {wrong.index[0]}: a fold is a whole number, got {wrong.fold.iloc[0]!r}")
     repeated = table.imageid[table.imageid.duplicated()]

@@ -4,14 +4,16 @@ A network of two, three or eight labels does not tell all study classes apart. T
 submission: a label's probability goes to the study classes of its group in proportion to how often they occur in training,
 
     study = probabilities @ to_study(scheme, images)        float [N, K] @ [K, 4] -> [N, 4]
-    none  = probabilities @ to_none(scheme)                 float [N, K] @ [K] -> [N]
+    none  = probabilities @ to_none(scheme, images)         float [N, K] @ [K] -> [N]
+
+The same goes for `none`: a label gives it as often as training films of that label were read and found without boxes.
 """
 
 import numpy as np
 import pandas as pd
 
 from siim_kernel.errors import RecipeError, TableError
-from siim_kernel.labels import IMAGE_CLASSES, NONE, STUDY_CLASSES
+from siim_kernel.labels import IMAGE_CLASSES, NONE, NOT_READ, STUDY_CLASSES
 
 NO_TARGET = -1
 
@@ -82,14 +84,8 @@ def to_study(scheme, images):
     no study class.
     """
     films = images[_column(images, "label", scheme).isin(STUDY_CLASSES)]
-    codes = targets(films, scheme)
     rows = np.empty((len(scheme.labels), len(STUDY_CLASSES)))
-    for row, (label, names) in enumerate(scheme.groups.items()):
-        if _of_readings(scheme):
-            held, bearing = STUDY_CLASSES, codes == row
-        else:
-            held = sorted({kind for name in names for kind in _study_classes(name, scheme)}, key=STUDY_CLASSES.index)
-            bearing = films["label"].isin(held)
+    for row, (label, held, bearing) in enumerate(_of_labels(scheme, films)):
         weights = films["label"][bearing].value_counts().reindex(STUDY_CLASSES, fill_value=0).to_numpy()
         if len(held) == 1:
             weights = np.array([name in held for name in STUDY_CLASSES])
@@ -102,13 +98,30 @@ def to_study(scheme, images):
     return rows
 
 
-def to_none(scheme):
-    """Which labels are those of negative films: float64 [K] of 0 and 1.
+def _of_labels(scheme, films):
+    """Of each label, in order: its name, the study classes it may be, and which films of the four study classes bear it (bool)."""
+    codes = targets(films, scheme)
+    for row, (label, names) in enumerate(scheme.groups.items()):
+        if _of_readings(scheme):
+            yield label, STUDY_CLASSES, codes == row
+        else:
+            held = sorted({kind for name in names for kind in _study_classes(name, scheme)}, key=STUDY_CLASSES.index)
+            yield label, tuple(held), films["label"].isin(held).to_numpy()
 
-    Their probability is the submission's `none`: of `image_label` that of `none`, else that of the labels whose group holds
-    `negative` or stands for it.
+
+def to_none(scheme, images):
+    """How often a film of each label is `none`: P(none | label), float64 [K] in 0..1.
+
+    images  the training table with `reading`; counted are the films of the four study classes that were read for boxes and bear
+            the label, or a class that the label's external classes stand for (`STANDS_FOR`). For `image_label` that is 1 and 0.
+
+    A label none of whose films was read is `none` as often as it is negative. Raises as `to_study`.
     """
-    if _of_readings(scheme):
-        return np.array([float(NONE in names) for names in scheme.groups.values()])
-    held = [{kind for name in names for kind in _study_classes(name, scheme)} for names in scheme.groups.values()]
-    return np.array([float("negative" in kinds) for kinds in held])
+    none = to_study(scheme, images)[:, STUDY_CLASSES.index("negative")].copy()
+    films = images[images["label"].isin(STUDY_CLASSES)]
+    readings = _column(films, "reading", scheme)
+    for row, (_, _, bearing) in enumerate(_of_labels(scheme, films)):
+        read = readings[bearing & (readings != NOT_READ).to_numpy()]
+        if len(read):
+            none[row] = (read == NONE).mean()
+    return none

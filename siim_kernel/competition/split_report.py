@@ -81,21 +81,46 @@ class SplitReport:
         return [*lines, *(f"! {flaw}" for flaw in self.flaws)]
 
 
-def split_report(images, fold, validation=0, duplicates=None, label_schemes=()):
+def split_lines(images, fold, validating=None, duplicates=None, label_schemes=()):
+    """The lines of the `SplitReport` of each fold that validates, one after the other, each under the fold's number.
+
+    validating  numbers of the folds that validate in turn; by default all there are, whatever their numbers
+
+    The rest is as in `split_report`.
+    """
+    lines = []
+    for number in folds_of(fold) if validating is None else validating:
+        lines += [f"fold {number} validates:", *split_report(images, fold, int(number), duplicates, label_schemes).lines()]
+    return lines
+
+
+def folds_of(fold):
+    """The numbers of the folds there are, rising, without the final test."""
+    return [int(number) for number in np.unique(fold) if number != FINAL_TEST]
+
+
+def split_report(images, fold, validation=None, duplicates=None, label_schemes=()):
     """The `SplitReport` of a split in which one fold validates.
 
     images         training table (see `splits.films_of`), for the scheme `image_label` also with that column
     fold           int [N], -1 the final test
-    validation     the fold that validates; films of all other folds are trained on
+    validation     the fold that validates, by default the lowest there is; films of all other folds are trained on
     duplicates     groups of image ids that show one film, None where they were not compared
     label_schemes  `labels.Scheme`s to count the films by as well
 
-    Raises TableError for a table that cannot be parted and for folds that are not one a film.
+    Raises TableError for a table that cannot be parted, for folds that are not one a film or no whole numbers, and where the final
+    test is to validate.
     """
     table = films_of(images)
     fold = np.asarray(fold)
     if fold.shape != (len(table),):
         raise TableError(f"a split has one fold a film: {len(table)} films, got folds of shape {fold.shape}")
+    if fold.dtype.kind not in "iu":
+        raise TableError(f"folds are whole numbers, {FINAL_TEST} for the final test, got {fold.dtype}")
+    if validation == FINAL_TEST:
+        raise TableError(f"fold {FINAL_TEST} is the final test: it does not validate")
+    if validation is None:
+        validation = next(iter(folds_of(fold)), 0)
     part = pd.Series(np.select([fold == FINAL_TEST, fold == validation], [TEST, VALIDATION], TRAINING))
     alone = table["patient"] == ""
     return SplitReport(

@@ -8,7 +8,6 @@ The ways of the thesis part by image (sections 4.6.2, 4.8 and 4.10), so that a p
 to repeat it. `split_report` says what stands where.
 """
 
-
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
@@ -55,6 +54,11 @@ def films_of(images):
 def patient(images, n_folds=5, seed=42, duplicates=()):
     """The default: folds that never share a patient, stratified by study class (`folds.make_folds`)."""
     return folds.make_folds(_only_competition(images, "patient"), n_folds, "patient", seed, duplicates)["fold"].to_numpy()
+
+
+def study(images, n_folds=5, seed=42, duplicates=()):
+    """Folds that keep a study together, stratified by its class: where no patient is known. Films of a patient may stand on both sides."""
+    return folds.make_folds(_only_competition(images, "study"), n_folds, "study", seed, duplicates)["fold"].to_numpy()
 
 
 def image(images, n_folds=5, seed=42, duplicates=()):
@@ -229,7 +233,7 @@ def _by_id(table):
     return order[:count], order[count:]
 
 
-FOLDED = {"patient": patient, "image": image, "union": union, "thesis_final_test": thesis_final_test}
+FOLDED = {"patient": patient, "study": study, "image": image, "union": union, "thesis_final_test": thesis_final_test}
 HELD_OUT = {
     "thesis_folder": thesis_folder,
     "thesis_array": thesis_array,
@@ -237,6 +241,7 @@ HELD_OUT = {
     "thesis_continued": thesis_continued,
 }
 WAYS = (*FOLDED, *HELD_OUT)
+OF_SOURCES = ("union", "thesis_union")  # that part the films of several sources together
 RESTS = ("patient", "image", "thesis_folder", "thesis_array")
 
 

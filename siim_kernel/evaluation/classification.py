@@ -5,7 +5,8 @@ never 0: sensitivity of a label without films, specificity of a label that all f
 NPV of one always predicted, F1 of a label neither present nor predicted, AUC where the truth lacks one of the two sides,
 average precision of a label without films. A macro average is the mean over the labels that have the measure, as
 scikit-learn's `zero_division=nan`; so a label never predicted is not in the macro PPV, and a collapsed model's looks better
-than it is: read the labels' own rows beside it.
+than it is: read the labels' own rows beside it. Of a resample the labels are those of the sample that it was drawn from, so
+that all resamples are measured by the same definition; where one of them is lost the mean is NaN.
 """
 
 import numpy as np
@@ -50,11 +51,12 @@ def shares(counts):
     return _like(counts, ratio(np.asarray(counts), np.asarray(counts).sum(axis=(-2, -1), keepdims=True)))
 
 
-def of_counts(counts):
+def of_counts(counts, labels=None):
     """The measures that a confusion matrix holds: (overall, per label).
 
     counts     [..., K, K], row = truth; leading axes are kept
-    overall    dict: accuracy, balanced_accuracy (mean sensitivity of the labels that have films) -> [...]
+    labels     bool [K], those of the balanced accuracy, which is NaN where one of them has no films; None: those with films
+    overall    dict: accuracy, balanced_accuracy (mean sensitivity of the labels) -> [...]
     per label  dict: sensitivity, specificity, ppv, npv, f1 -> [..., K]
     """
     counts = np.asarray(counts)
@@ -71,7 +73,7 @@ def of_counts(counts):
     }
     overall = {
         "accuracy": ratio(hits.sum(axis=-1), total),
-        "balanced_accuracy": mean_of_defined(per_label["sensitivity"]),
+        "balanced_accuracy": mean(per_label["sensitivity"], labels),
     }
     return overall, per_label
 
@@ -107,11 +109,14 @@ def measure_index(labels, overall, per_label):
     return pd.MultiIndex.from_tuples(pairs, names=("measure", "label"))
 
 
-def joined(overall, per_label):
-    """Overall measures [...] and those of the labels [..., K], with their macro averages, as one array [..., M]."""
+def joined(overall, per_label, labels=None):
+    """Overall measures [...] and those of the labels [..., K], with their macro averages, as one array [..., M].
+
+    labels  measure -> bool [K], the labels of its macro average; None: those that have it
+    """
     columns = [np.asarray(values)[..., None] for values in overall.values()]
-    for values in per_label.values():
-        columns += [values, mean_of_defined(values)[..., None]]
+    for name, values in per_label.items():
+        columns += [values, mean(values, labels and labels[name])[..., None]]
     return np.concatenate(columns, axis=-1)
 
 
@@ -121,10 +126,11 @@ def ratio(part, whole):
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)[()]
 
 
-def mean_of_defined(values):
-    """Mean over the last axis of what is not NaN, NaN where nothing is left."""
-    known = ~np.isnan(values)
-    return ratio(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1))
+def mean(values, labels=None):
+    """Mean over the last axis [..., K] of some labels (bool [K]), NaN where one of them is; without labels of what is not NaN."""
+    if labels is None:
+        labels, values = ~np.isnan(values), np.nan_to_num(values)
+    return ratio(np.where(labels, values, 0).sum(axis=-1), np.asarray(labels).sum(axis=-1))
 
 
 def _like(counts, values):

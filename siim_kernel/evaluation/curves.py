@@ -5,10 +5,12 @@ import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from siim_kernel.evaluation.classification import of_counts
+from siim_kernel.evaluation.intervals import LEVEL, RESAMPLES, limits
+from siim_kernel.evaluation.resampling import Ranking, draws, in_blocks
 
 HIGHEST, HALF, YOUDEN = "highest probability", "threshold 0.5", "Youden"
 POINTS = (HIGHEST, HALF, YOUDEN)
-_POINT_MEASURES = ("sensitivity", "specificity", "ppv", "npv")
+POINT_VALUES = ("threshold", "sensitivity", "specificity", "ppv", "npv")
 
 
 def roc(predictions, label):
@@ -45,18 +47,68 @@ def operating_points(predictions, label):
     Youden               the threshold with the largest sensitivity + specificity - 1 on these films, the highest of equals (Youden,
                          Cancer 3:32, 1950); chosen on the films that it is measured on, it flatters. Left out where there is no ROC
     """
-    present, scores = _case(predictions, label)
-    said = {HIGHEST: (np.nan, predictions.predicted == predictions.labels.index(label)), HALF: (0.5, scores >= 0.5)}
-    curve = roc(predictions, label)
-    if len(curve):
-        threshold = curve["threshold"][(curve["sensitivity"] + curve["specificity"]).idxmax()]
-        said[YOUDEN] = (threshold, scores >= threshold)
-    rows = []
-    for point, (threshold, positive) in said.items():
-        counts = [[np.sum(~present & ~positive), np.sum(~present & positive)], [np.sum(present & ~positive), np.sum(present & positive)]]
-        _, of_label = of_counts(counts)
-        rows.append({"point": point, "threshold": threshold} | {name: of_label[name][1] for name in _POINT_MEASURES})
-    return pd.DataFrame(rows)
+    values = _Points(predictions, label).values(np.ones((1, predictions.n_groups)))[0]
+    table = pd.DataFrame(values, columns=list(POINT_VALUES))
+    table.insert(0, "point", POINTS)
+    present, _ = _case(predictions, label)
+    return table if present.any() and not present.all() else table[:-1]
+
+
+def point_intervals(predictions, label, resamples=RESAMPLES, seed=0, level=LEVEL):
+    """`operating_points` with 95 % intervals by bootstrap over patients: DataFrame value, low, high, defined; index (point, value's name).
+
+    Youden's threshold is chosen anew in each resample, so its intervals hold that choice; it flatters each time.
+    """
+    points = _Points(predictions, label)
+    drawn = draws(predictions.n_groups, resamples, np.random.default_rng(seed))
+    values = in_blocks(points.values, drawn).reshape(resamples, -1)
+    values[np.isinf(values)] = np.nan  # the threshold of a resample in which none is better than chance
+    low, high, defined = limits(values if predictions.n_groups > 1 else np.full_like(values, np.nan), level)
+    found = operating_points(predictions, label)
+    index = pd.MultiIndex.from_product([POINTS, POINT_VALUES], names=("point", "measure"))
+    table = pd.DataFrame({"low": low, "high": high, "defined": defined}, index=index).loc[found["point"].tolist()]
+    table.insert(0, "value", found[list(POINT_VALUES)].to_numpy().ravel())
+    table.loc[(HALF, "threshold"), ["low", "high"]] = np.nan  # it is given, not found
+    return table
+
+
+class _Points:
+    """The operating points of weighted films."""
+
+    def __init__(self, predictions, label):
+        present, scores = _case(predictions, label)
+        groups = predictions.groups
+        self.ranking = Ranking(scores, present.astype(float), groups)
+        self.cells = {}  # point to the counts of each group, float [n_groups, 2, 2]: rows truth, columns said
+        for point, positive in ((HIGHEST, predictions.predicted == predictions.labels.index(label)), (HALF, scores >= 0.5)):
+            self.cells[point] = np.zeros((predictions.n_groups, 2, 2))
+            np.add.at(self.cells[point], (groups, present.astype(int), positive.astype(int)), 1)
+
+    def values(self, drawn):
+        """float [resamples, points, values] of draws, float [resamples, n_groups]."""
+        thresholds = {HIGHEST: np.nan, HALF: 0.5}
+        counts = {point: np.tensordot(drawn, cells, axes=1) for point, cells in self.cells.items()}
+        thresholds[YOUDEN], counts[YOUDEN] = self._youden(np.ascontiguousarray(drawn.T))
+        rows = []
+        for point in POINTS:
+            _, of_label = of_counts(counts[point])
+            threshold = np.broadcast_to(thresholds[point], len(drawn))
+            rows.append(np.stack([threshold, *(of_label[name][:, 1] for name in POINT_VALUES[1:])], axis=-1))
+        return np.stack(rows, axis=1)
+
+    def _youden(self, weights):
+        """(thresholds [resamples], counts [resamples, 2, 2]); NaN and empty where a side has no films."""
+        above, true = self.ranking.levels(weights)
+        positives, negatives = true[-1], above[-1] - true[-1]
+        false = above - true
+        gain = true * negatives - false * positives  # sensitivity + specificity - 1 but for a factor: whole numbers, exactly equal
+        best, resamples = gain.argmax(axis=0), np.arange(weights.shape[1])  # the first, which is the highest threshold
+        some = gain[best, resamples] > 0
+        hits, wrong = (np.where(some, part[best, resamples], 0) for part in (true, false))
+        both = (positives > 0) & (negatives > 0)
+        thresholds = np.where(both, np.where(some, self.ranking.thresholds[best], np.inf), np.nan)
+        counts = np.stack([np.stack([negatives - wrong, wrong], axis=-1), np.stack([positives - hits, hits], axis=-1)], axis=1)
+        return thresholds, counts * both[:, None, None]
 
 
 def _case(predictions, label):

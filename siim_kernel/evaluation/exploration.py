@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from siim_kernel.competition import schemes, split_report, splits
-from siim_kernel.labels import BOXED, EXTERNAL_CLASSES, NONE, SCHEMES, STUDY_CLASSES
+from siim_kernel.labels import BOXED, EXTERNAL_CLASSES, NONE, NOT_READ, OPACITY, SCHEMES, STUDY_CLASSES
 
 OPACITY_CLASSES = STUDY_CLASSES[1:]  # studies that are not negative
+IMAGE_LABELS = {NONE: "any, the image without a box", OPACITY: "any, the image with boxes"}
 HEAT_CELLS = 48
 ALL = "all"
 
@@ -62,11 +63,24 @@ def studies_per_patient(images):
 
 
 def boxes_per_image(images):
-    """How many images have 0, 1, .. boxes: DataFrame boxes, images, and of these those that were not read for boxes (not_read)."""
-    number = images["boxes"].map(len)
-    table = _histogram(number, "boxes", "images")
-    unread = number[~images["reading"].isin((BOXED, NONE))].value_counts()
-    return table.assign(not_read=table["boxes"].map(unread).fillna(0).astype(int))
+    """How many images have 1, 2, .. boxes, were read and have none, or were not read for boxes: DataFrame boxes (text), images."""
+    number, read = images["boxes"].map(len), images["reading"].isin((BOXED, NONE))
+    boxed = number[number > 0].value_counts().sort_index()
+    unboxed = pd.Series({NOT_READ: int((~read & (number == 0)).sum()), NONE: int((read & (number == 0)).sum())})
+    table = pd.concat([unboxed, boxed]).rename_axis("boxes").rename("images").reset_index()
+    return table.astype({"boxes": str, "images": int})
+
+
+def meanings(counted):
+    """What the labels of some schemes mean: DataFrame scheme, label, films of class, films, share.
+
+    counted  as `scheme_counts` gives them
+    """
+    parts = []
+    for name, table in counted.items():
+        means = [IMAGE_LABELS.get(label) if name == "image_label" else ", ".join(SCHEMES[name].groups[label]) for label in table["label"]]
+        parts.append(table.assign(scheme=name, **{"films of class": means})[["scheme", "label", "films of class", "films", "share"]])
+    return pd.concat(parts, ignore_index=True)
 
 
 def boxes_of(images):

@@ -4,10 +4,10 @@ The films of one patient are alike, so the patient is what is drawn: as many pat
 with all their films (Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapters 8 and 13: percentiles). A
 bootstrap over films would take several films of a patient for independent witnesses, and its intervals would be too narrow.
 
-A resample in which a measure is not defined (one without any film of a rare label) is left out for that measure; `defined`
-counts those that were kept. Where fewer than half were, or there is one patient only, the limits are NaN. Resamples are
-less well calibrated than what they are drawn from, so the limits of a calibration error lie high and may leave the value
-outside.
+A resample in which a measure is not defined (one without any film of a rare label, also for the mean of the labels) is left
+out for that measure; `defined` counts those that were kept. Where fewer than half were, or there is one patient only, the
+limits are NaN. Resamples are less well calibrated than what they are drawn from, so the limits of a calibration error lie high
+and may leave the value outside.
 """
 
 import numpy as np

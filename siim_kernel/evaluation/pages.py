@@ -7,11 +7,13 @@ from data is escaped, and the page's own policy forbids the browser to load or r
 import base64
 import importlib.util
 import io
+import math
 import re
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from itertools import groupby
 from numbers import Integral, Real
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,17 +23,24 @@ import pandas as pd
 from siim_kernel import files
 from siim_kernel.errors import MountError
 
-WIDE = 600  # CSS pixels from which a figure takes the page's whole width and scrolls on a phone
+LARGEST = 430  # CSS pixels up to which a figure shrinks on a phone, so that its text stays legible; a larger one scrolls
 INK = "#1c1b22"  # text and axes of figures, which become the colour of the page's text
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HALF = 530  # CSS pixels of a column of the page's two
+_NUMBER = r"[-−+]?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?(?:[ \xa0]?%)?"
+_NUMBERS = re.compile(
+    rf"(?<![\w.-])(?:<[ \xa0])?{_NUMBER}(?: ?\({_NUMBER} to {_NUMBER}\)| (?:±|to) {_NUMBER})?(?!\w|\.\d)"
+)  # one, or an interval
+_NOTHING = ("", "–", "∞", "−∞")  # of a column of numbers too
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # characters that HTML has no place for
 
 
 @dataclass(frozen=True)
 class Text:
-    """One paragraph."""
+    """One paragraph; a warning stands out, and says that it is one."""
 
     text: str
+    warning: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,23 +56,27 @@ class Picture:
     """A figure.
 
     figure   a matplotlib Figure (drawn into the page as SVG) or the bytes of a PNG
-    alt      what it shows, in words, for who cannot see it
+    alt      what it shows, in words, for who cannot see it; where empty, the Figure's own label
     table    DataFrame of the numbers that it shows, folded away below it; None where it shows no numbers
     caption  printed below it
     """
 
     figure: object
-    alt: str
+    alt: str = ""
     table: pd.DataFrame | None = None
     caption: str = ""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A title and what stands under it: `Text`, `Table` and `Picture` in their order."""
+    """A title and what stands under it: `Text`, `Table` and `Picture` in their order.
+
+    group  of sections that follow each other under one heading, "" for a section of its own
+    """
 
     title: str
     parts: tuple
+    group: str = ""
 
 
 def write(path, title, sections, lead=""):
@@ -90,11 +103,12 @@ def render(title, sections, lead=""):
         lstrip_blocks=True,
         finalize=lambda value: _printable(value) if type(value) is str else value,  # a Markup stays one
     )
-    environment.filters["cell"] = cell
+    environment.filters["unbroken"] = _unbroken
     numbered = iter(range(1, 10**9))
-    drawn = [{"title": section.title, "parts": [_part(part, numbered) for part in section.parts]} for section in sections]
+    drawn = [_section(section, number, numbered) for number, section in enumerate(sections, 1)]
+    groups = [{"name": name, "sections": list(members)} for name, members in groupby(drawn, lambda section: section["group"])]
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return environment.get_template("page.html").render(title=title, lead=lead, sections=drawn, written=now)
+    return environment.get_template("page.html").render(title=title, lead=lead, groups=groups, written=now)
 
 
 def require():
@@ -105,7 +119,10 @@ def require():
 
 
 def cell(value):
-    """A table's cell as text: whole numbers with commas, others to four significant digits, nothing for what is missing."""
+    """A table's cell as text: whole numbers with commas, others to four significant digits, nothing for what is missing.
+
+    What is infinite is ∞.
+    """
     if value is None or value is pd.NA or value is pd.NaT:
         return ""
     if isinstance(value, Integral) and not isinstance(value, bool):
@@ -113,37 +130,100 @@ def cell(value):
     if isinstance(value, Real) and not isinstance(value, bool):
         if value != value:
             return ""
+        if math.isinf(value):
+            return "∞" if value > 0 else "−∞"
         return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 or value == 0 else f"{value:.4g}"
     return str(value)
+
+
+def per_cent(share, digits=1):
+    """A share of 0..1 as text: 0.2741 is "27.4 %", what is less than it can show "< 0.1 %"; nothing for what is missing.
+
+    The space is one that does not break.
+    """
+    if pd.isna(share):
+        return ""
+    least = 10**-digits
+    return f"<\xa0{least:.{digits}f}\xa0%" if 0 < share * 100 < least / 2 else f"{share * 100:.{digits}f}\xa0%"
+
+
+def counted(number, noun, plural=""):
+    """ "1 film", "2 films", "1,000 studies" with `plural`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _printable(text):
     return _CONTROLS.sub("\ufffd", text)
 
 
+def _unbroken(value):
+    """A table's cell as markup, in which no number or interval breaks over two lines."""
+    from markupsafe import Markup, escape
+
+    text, done, parts = _printable(cell(value)), 0, []
+    if not _is_number(text):  # else the whole cell is one
+        for found in _NUMBERS.finditer(text):
+            if " " in found[0]:
+                parts += [escape(text[done : found.start()]), Markup('<span class="whole">{}</span>').format(found[0])]
+                done = found.end()
+    return Markup("").join([*parts, escape(text[done:])])
+
+
+def _is_number(text):
+    return bool(_NUMBERS.fullmatch(text))
+
+
+def _section(section, number, numbered):
+    """What the template needs of one section; a table that is its only table or figure takes the whole width."""
+    parts = [_part(part, numbered) for part in section.parts]
+    shown = [part for part in parts if part["kind"] != "text"]
+    if len(shown) == 1 and shown[0]["kind"] == "table":
+        shown[0]["wide"] = True
+    return {"title": section.title, "group": section.group, "number": number, "parts": parts}
+
+
 def _part(part, numbered):
     """What the template needs of one part."""
     if isinstance(part, Text):
-        return {"kind": "text", "text": part.text}
+        return {"kind": "text", "text": part.text, "warning": part.warning}
     if isinstance(part, Table):
-        return {"kind": "table", "table": _table(part.frame), "caption": part.caption}
+        table = _table(part.frame)
+        return {"kind": "table", "table": table, "caption": part.caption, "wide": _width(part.frame) > HALF}
     if not isinstance(part, Picture):
         raise TypeError(f"a section holds Text, Table and Picture, not {type(part).__name__}")
-    if not part.alt.strip():
+    alt = _printable(part.alt if isinstance(part.figure, bytes) else part.alt or part.figure.get_label())
+    if not alt.strip():
         raise ValueError(f"a picture needs a text alternative; the one with the caption {part.caption!r} has none")
     from markupsafe import Markup
 
-    alt = _printable(part.alt)
     drawing, width = _png(part.figure, alt) if isinstance(part.figure, bytes) else _svg(part.figure, alt, f"f{next(numbered)}-")
     table = None if part.table is None else _table(part.table)
-    wide = width >= WIDE
-    return {"kind": "picture", "drawing": Markup(drawing), "wide": wide, "table": table, "caption": part.caption}
+    shape = {"wide": width > HALF, "scrolls": width > LARGEST}
+    return {"kind": "picture", "drawing": Markup(drawing), "table": table, "caption": part.caption} | shape
 
 
 def _table(frame):
-    numeric = [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in frame.dtypes]
-    rows = [list(zip(row, numeric, strict=True)) for row in frame.itertuples(index=False, name=None)]
-    return {"header": [(str(name), number) for name, number in zip(frame.columns, numeric, strict=True)], "rows": rows}
+    """The header (name, class) and the rows of (value, class): "number" in columns of numbers, "whole" for a number elsewhere."""
+    classes = ["number" if _holds_numbers(frame.iloc[:, place]) else "" for place in range(frame.shape[1])]
+    rows = [
+        [(value, kind or "whole" * _is_number(cell(value))) for value, kind in zip(row, classes, strict=True)]
+        for row in frame.itertuples(index=False, name=None)
+    ]
+    return {"header": [(str(name), kind) for name, kind in zip(frame.columns, classes, strict=True)], "rows": rows}
+
+
+def _holds_numbers(column):
+    """Whether a column is of numbers, or of texts that are: ".549 (.456 to .640)", "27.4 %", "67.64 ± 13.36"."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return not pd.api.types.is_bool_dtype(column.dtype)
+    texts = [text for text in map(cell, column) if text not in _NOTHING]
+    return bool(texts) and all(map(_is_number, texts))
+
+
+def _width(frame):
+    """About how many CSS pixels a table takes whose lines do not break."""
+    longest = [max([len(str(name)), *(len(cell(value)) for value in frame.iloc[:, place])]) for place, name in enumerate(frame.columns)]
+    return sum(20 + min(7.2 * letters, 416) for letters in longest)
 
 
 def _png(content, alt):

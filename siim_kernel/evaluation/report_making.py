@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from siim_kernel.evaluation import report_figures, report_films
-from siim_kernel.evaluation.pages import Picture, Section, Table, Text
+from siim_kernel.evaluation import figures, report_figures, report_splits
+from siim_kernel.evaluation.pages import Section, Table, Text
 from siim_kernel.evaluation.report_tables import number
 from siim_kernel.recipes import catalogue
 from siim_kernel.recipes.storing import to_dict
@@ -44,16 +44,12 @@ def _learning(judged):
     phases = catalogue.phases_text(judged.recipe)
     keep = "those of the lowest validation loss" if judged.recipe.keep == "best" else "those of the last epoch"
     parts = [Text(f"Phases: {phases}. Dotted lines are their borders. Kept weights: {keep}. {training_accuracy(judged).capitalize()}")]
+    parts += [Text(fault, warning=True) for fault in judged.history_faults]
     for measure in ("loss", "accuracy"):
         names = [measure, f"validation_{measure}"]
         if history[names].notna().any(axis=None):
             table = history[["fold", "phase", "epoch", *names]].round(4)
-            last = history.groupby("fold")[names].last().mean()
-            alt = (
-                f"Learning curves, {measure} over the epochs: at the end {last[names[0]]:.3f} in training and {last[names[1]]:.3f} in "
-                "validation" + ", means of the folds" * (len(judged.runs) > 1) + "."
-            )
-            parts.append(Picture(report_figures.learning_curves(history, measure, measure.capitalize()), alt, table))
+            parts.append(figures.picture(report_figures.learning_curves(history, measure, measure.capitalize()), table))
     return Section("learning curves", tuple(parts))
 
 
@@ -62,19 +58,21 @@ def _split(found):
     parts = [
         Text(
             f"The recipe's split is “{judged.recipe.split}”. A run may have been given another, or folds of its own; what it "
-            "was trained by is counted here."
+            f"was trained by is counted here, of {judged.folds_text}."
         )
     ]
     if found.reports is None:
-        return Section("split", (*parts, Text(found.why), Table(_counts(judged), "Films of each part")))
+        care = [Text(f"Read with care: {'; '.join(found.flaws)}.", warning=True)] if found.flaws else []
+        return Section("split", (*parts, *care, Text(found.why), Table(_counts(judged), "Films of each part")))
     numbers = [run.fold for run in judged.runs]
-    parts.append(
-        Text(f"Read with care: {'; '.join(found.flaws)}." if found.flaws else "Nothing is wrong with it, as far as could be compared.")
-    )
+    if found.flaws:
+        parts.append(Text(f"Read with care: {'; '.join(found.flaws)}.", warning=True))
+    else:
+        parts.append(Text("Nothing is wrong with it, as far as could be compared."))
     first = found.reports[0]
     if not first.compared:
         parts.append(Text("Duplicates were not compared: give --images."))
-    parts.append(Table(report_films.shared_by_fold(found.reports, numbers), "Films that share something with another part"))
+    parts.append(Table(report_splits.shared_by_fold(found.reports, numbers), "Films that share something with another part"))
     of = f", fold {numbers[0]}" if len(numbers) > 1 else ""
     blocks = {"source": first.sources, "class": first.classes, **{f"label of {name}": table for name, table in first.labels.items()}}
     parts += [Table(table.rename_axis(name).reset_index(), f"Films by {name}{of}") for name, table in blocks.items()]
@@ -103,8 +101,8 @@ def _cost(judged):
     table = pd.DataFrame(rows)
     seconds = pd.to_numeric(table["seconds"]).sum()
     parameters = (judged.runs[0].record.get("training") or {}).get("parameters")
-    text = f"{seconds / 60:,.1f} minutes of training and saving in all"
-    text += f", for a network of {parameters:,} weights." if parameters else "."
+    text = f"{seconds / 60:,.1f} minutes of training and saving in all, for {judged.folds_text}"
+    text += f"; a network has {parameters:,} weights." if parameters else "."
     return Section("cost", (Text(text), Table(table, "Cost of each fold")))
 
 

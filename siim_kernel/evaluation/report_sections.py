@@ -5,29 +5,40 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from siim_kernel.errors import RunError
-from siim_kernel.evaluation import calibration, classification, curves, figures, report_figures, report_films, report_making, report_tables
+from siim_kernel.evaluation import (
+    calibration,
+    classification,
+    curves,
+    figures,
+    report_errors,
+    report_figures,
+    report_films,
+    report_making,
+    report_metric,
+    report_printed,
+    report_splits,
+    report_tables,
+)
 from siim_kernel.evaluation.intervals import intervals
-from siim_kernel.evaluation.pages import Picture, Section, Table, Text
+from siim_kernel.evaluation.pages import Section, Table, Text
 from siim_kernel.evaluation.predictions import OVERALL
 from siim_kernel.evaluation.report_data import Judged
-from siim_kernel.evaluation.report_tables import number, with_interval
-from siim_kernel.evaluation.representativeness import ERRORS, GAPS, MEASURES, representativeness
-from siim_kernel.recipes.catalogue import PUBLISHED
+from siim_kernel.evaluation.report_tables import with_interval
 
 MANY = 4  # labels
 POINTS_IN_TABLE = 40  # of a curve; its figure has them all
-PARTS_OF_ERROR = {"validation": "validation (out of fold)", "final_test": "final test", "mismatch": "mismatch: final test less validation"}
+ABOVE_ALL = "above all"  # a threshold that no film reaches
 
 
 @dataclass(frozen=True)
 class Examined:
     """A run and what was found out about it once, for all sections.
 
-    measures  with intervals, index (measure, label); tests: of the final test, None without one
-    reports   `SplitReport` of each fold, None where the films are not known; why: what to do then
-    flaws     of the split, in lines
-    errors    `representativeness`, None without a final test
+    measures   with intervals, index (measure, label); tests: of the final test, None without one
+    reports    `SplitReport` of each fold, None where the films are not known; why: what to do then
+    flaws      of the split and of the weights that the training started from, in lines
+    errors     `representativeness` of training, validation and final test, as far as there are
+    resamples  of the intervals
     """
 
     judged: Judged
@@ -36,21 +47,24 @@ class Examined:
     reports: list | None
     why: str
     flaws: tuple[str, ...]
-    errors: pd.DataFrame | None
+    errors: pd.DataFrame
+    resamples: int
 
 
 def examine(judged, films, resamples):
     """The `Examined` of a run; films is a `report_films.Films`."""
     tests = judged.final_test
-    reports, more = report_films.split_of(judged, films)
+    reports, more = report_splits.split_of(judged, films)
+    flaws = (*report_splits.start_flaws(judged), *(report_splits.flaws(reports) if reports else ()))
     return Examined(
         judged=judged,
         measures=report_tables.measured(judged, resamples),
         tests=None if tests is None else intervals(tests, resamples),
         reports=reports,
         why="" if reports else more,
-        flaws=tuple(report_films.flaws(reports)) if reports else (),
-        errors=None if tests is None else representativeness(None, judged.predictions, judged.final_test_by_network, resamples=resamples),
+        flaws=flaws,
+        errors=report_errors.examined(judged, resamples),
+        resamples=resamples,
     )
 
 
@@ -59,15 +73,17 @@ def of_run(found, films):
     judged = found.judged
     sections = [
         _confusion("confusion matrix", judged.predictions),
-        Section("measures by label", _by_label(judged.predictions, found.measures)),
-        _curves(judged.predictions, found.measures),
+        Section("measures by label", _by_label(judged.predictions, found.measures, found.resamples)),
+        _curves(judged.predictions, found.measures, found.resamples),
         _calibration(judged.predictions, found.measures),
     ]
     if len(judged.runs) > 1:
         sections.append(_folds(found))
     if found.tests is not None:
-        sections += [_confusion("final test", judged.final_test, _by_label(judged.final_test, found.tests)), _errors(found)]
-    sections += [each for each in (_score(judged, films), _printed(found), _extremes(judged, films)) if each]
+        sections.append(_confusion("final test", judged.final_test, _by_label(judged.final_test, found.tests, found.resamples)))
+    sections.append(report_errors.section(judged, found.errors))
+    printed = report_printed.section(judged, found.measures, found.tests, found.resamples)
+    sections += [each for each in (report_metric.section(judged, films), printed, _extremes(judged, films)) if each]
     return [*sections, *report_making.sections(found)]
 
 
@@ -75,27 +91,30 @@ def _confusion(title, predictions, parts=()):
     counts = classification.confusion(predictions)
     rates, shares = classification.hit_rates(counts), classification.shares(counts)
     figure = report_figures.confusion(rates, counts, "Hit rates and films")
-    alt = "Confusion matrix: rows are the true labels, columns what was said; the numbers stand in the tables beside it."
     tables = (
         Table(report_tables.matrix(counts), "Films"),
         Table(report_tables.matrix(rates, per_cent=True), "Hit rates: shares of the films of each true label"),
         Table(report_tables.matrix(shares, per_cent=True), "Shares of all films"),
     )
-    return Section(title, (Picture(figure, alt), *tables, *parts))
+    return Section(title, (figures.picture(figure), *tables, *parts))
 
 
-def _by_label(predictions, measures):
+def _by_label(predictions, measures, resamples):
     table = report_tables.per_label(predictions, measures)
-    text = (
-        "Each label against all others. A dash: not defined, as the PPV of a label that was never said; it is not in the mean. "
-        f"{report_tables.thesis_words()}"
-    )
+    text = "Each label against all others. A dash: not defined, as the PPV of a label that was never said; it is not in the mean."
     if len(predictions.labels) < MANY:  # more measures than labels: a row for each measure
         table = table.set_index("label").T.rename_axis("measure").reset_index()
-    return Text(text), Table(table, "With 95 % intervals by patient")
+    article = report_tables.article_columns(measures, predictions.labels)
+    note = report_tables.stand_on(measures, resamples)
+    return (
+        Text(text),
+        Table(table, f"With 95 % intervals by {report_tables.unit(predictions)}"),
+        *([Text(note)] if note else []),
+        Table(article, "In the columns of the medical article (npj Digital Medicine 3:70), each label taken as the abnormal one"),
+    )
 
 
-def _curves(predictions, measures):
+def _curves(predictions, measures, resamples):
     # Of two labels the one's curve is the other's turned round: the second, by custom the positive one, is drawn.
     labels = predictions.labels[-1:] if len(predictions.labels) == 2 else predictions.labels
     points = {label: curves.operating_points(predictions, label) for label in labels}
@@ -103,29 +122,40 @@ def _curves(predictions, measures):
     recall = {label: curves.precision_recall(predictions, label) for label in labels}
     aucs, precisions = ({label: with_interval(measures.loc[(name, label)]) for label in labels} for name in ("auc", "average_precision"))
     shares = {label: float(np.mean(predictions.truth == predictions.labels.index(label))) for label in labels}
-    texts = "; ".join(f"{label}: AUC {aucs[label]}, average precision {precisions[label]}" for label in labels)
-    table = _stacked(points).rename(columns=report_tables.word)
-    for name in table.columns[2:]:
-        table[name] = table[name].map(lambda value: "above all" if np.isinf(value) else number(value))
     return Section(
         "ROC and precision-recall curves",
         (
-            Picture(
+            figures.picture(
                 report_figures.roc(roc, points, aucs),
-                f"ROC curve of each label against the others, with operating points. {texts}.",
                 _thinned(roc),
                 "AUC with 95 % interval. Circle: the most probable label; square: threshold 0.5; triangle: Youden's threshold.",
             ),
-            Picture(
+            figures.picture(
                 report_figures.precision_recall(recall, points, precisions, shares),
-                f"Precision-recall curve of each label against the others, with operating points. {texts}.",
                 _thinned(recall),
                 "Average precision with 95 % interval. Dotted: precision of chance, which is the label's share of the films.",
             ),
-            Table(table, "Operating points"),
-            Text("Youden's threshold is chosen on the very films that it is measured on, which flatters it."),
+            Table(_points(predictions, labels, resamples), f"Operating points, with 95 % intervals by {report_tables.unit(predictions)}"),
+            Text(
+                "Youden's threshold is chosen on the very films that it is measured on, which flatters it; the intervals choose it anew in "
+                "each resample, and so hold how uncertain the choice is."
+            ),
         ),
     )
+
+
+def _points(predictions, labels, resamples):
+    """The operating points of labels as a table of texts: label, point, threshold and measures with intervals."""
+    rows = []
+    for label in labels:
+        found = curves.point_intervals(predictions, label, resamples)
+        for point in found.index.unique("point"):
+            of_point = found.loc[point]
+            texts = {report_tables.word(name): with_interval(row) for name, row in of_point.iterrows()}
+            if np.isinf(of_point["value"]["threshold"]):
+                texts["threshold"] = ABOVE_ALL
+            rows.append({"label": label, "point": point} | texts)
+    return pd.DataFrame(rows)
 
 
 def _stacked(tables):
@@ -140,7 +170,8 @@ def _thinned(tables):
         label: table.iloc[np.unique(np.linspace(0, len(table) - 1, min(len(table), POINTS_IN_TABLE)).round().astype(int))]
         for label, table in tables.items()
     }
-    return _stacked(some).round(4)
+    table = _stacked(some).round(4)
+    return table.assign(threshold=[ABOVE_ALL if np.isinf(value) else value for value in table["threshold"]])
 
 
 def _calibration(predictions, measures):
@@ -157,109 +188,46 @@ def _calibration(predictions, measures):
         text = with_interval(measures.loc[("calibration_error", label)])
         title = "the label said" if label == OVERALL else label
         table = rows[["low", "high", "films", "confidence", "hits"]].round(3)
-        alt = f"Reliability diagram of {title}: share of films for which it was so, over the probability said. Calibration error {text}."
         figure = report_figures.reliability(rows, f"Calibration: {title}")
-        parts.append(Picture(figure, alt, table, f"Calibration error {text}. Dots are as large as their share of the films."))
+        parts.append(figures.picture(figure, table, f"Calibration error {text}. Dots are as large as their share of the films."))
     return Section("calibration", tuple(parts))
 
 
 def _folds(found):
-    judged, parts = found.judged, []
-    parts.append(
-        Text(
-            f"{len(judged.runs)} folds. The mean is what one network of this recipe scores on its own fold, the standard deviation "
-            "(n − 1) how much that changes from fold to fold; it is no interval of the mean. Pooled: all films at once, each by the "
-            "network that did not learn from it, with the interval by patient. Per cent but AUC and F1, as the medical article prints it."
-        )
-    )
-    parts.append(Table(report_tables.over_folds(found.measures), "Over the folds, and pooled"))
-    parts.append(Table(report_tables.article_rows(found.measures, judged.labels), "Mean ± standard deviation over the folds"))
-    return Section("cross-validation", tuple(parts))
-
-
-def _errors(found):
-    rows = []
-    for quantity in (*ERRORS, *GAPS):
-        both = [found.errors.loc[(measure, quantity)] for measure in MEASURES]
-        if not both[0].isna()["value"]:
-            texts = [with_interval(row) for row in both]
-            rows.append((PARTS_OF_ERROR.get(quantity, quantity), *texts))
-    gap = found.errors.loc[(MEASURES[1], "mismatch")]
-    verdict = "differ by more than chance" if gap["low"] > 0 or gap["high"] < 0 else "do not differ by more than chance"
-    training = report_making.training_accuracy(found.judged)
-    return Section(
-        "validation against the final test",
-        (
-            Text(
-                f"By balanced accuracy, validation and final test {verdict}. Both are of single networks. The gap says "
-                "whether the validation films stand for those of the final test (thesis, section 2.1.2). Of the training films: "
-                f"{training}"
-            ),
-            Table(pd.DataFrame(rows, columns=["", "error (1 − accuracy)", "balanced error"]), "Errors and their gap, with 95 % intervals"),
-        ),
-    )
-
-
-def _score(judged, films):
-    found = report_films.score(judged, films)
-    if found is None:
-        return None
-    count, score, (mean, sd) = found
-    rows = [(name, report_tables.MISSING if value is None else number(value)) for name, value in (*score.AP.items(), ("mAP", score.mAP))]
-    chance = "" if mean is None else f" Rows that change places at random have {number(mean)} (sd {number(sd)})."
-    return Section(
-        "the competition's metric",
-        (
-            Text(
-                f"Mean of six average precisions on the {count:,} out-of-fold films, each by the network that did not learn from it. This "
-                f"network draws no boxes: opacity has the boxes that training films gather around.{chance}"
-            ),
-            Table(pd.DataFrame(rows, columns=["class", "AP"]), "Average precision"),
-        ),
-    )
-
-
-def _printed(found):
     judged = found.judged
-    table = report_tables.printed(judged, found.measures, found.tests)
-    if table is None:
-        return None
-    published = PUBLISHED[judged.recipe.name]
-    remark = f" {published.remark[:1].upper()}{published.remark[1:]}." if published.remark else ""
-    inferred = f" Not printed but inferred: {', '.join(published.inferred)}." if published.inferred else ""
-    parts = [
-        Text(
-            f"Model {published.id}, section {published.section}. Printed figures are of other films than ours where the split, or the "
-            f"number of films, is another; ours have 95 % intervals by patient.{remark}{inferred}"
+    return Section(
+        "cross-validation",
+        (
+            Text(
+                f"{judged.folds_text}. The mean is what one network of this recipe scores on its own fold, the standard deviation "
+                "(n − 1) how much that changes from fold to fold; it is no interval of the mean. Pooled: all films at once, each by the "
+                f"network that did not learn from it, with the interval by {report_tables.unit(judged.predictions)}. As the medical "
+                "article prints them, mean and deviation stand under measures by label."
+            ),
+            Table(report_tables.over_folds(found.measures), "Over the folds, and pooled; all as shares"),
         ),
-        Table(table, "Printed and ours"),
-    ]
-    for each in published.matrices:
-        counts = pd.DataFrame(each.rows, index=each.labels, columns=each.labels)
-        phase = f", phase {each.phase}" if each.phase else ""
-        parts.append(Table(report_tables.matrix(counts), f"Printed: {each.films}{phase}, films"))
-    ours = classification.confusion(judged.predictions)
-    order = list(published.matrices[0].labels) if published.matrices else list(judged.labels)
-    if set(order) == set(judged.labels):
-        parts.append(Table(report_tables.matrix(ours.loc[order, order]), "Ours: out of fold, films"))
-    return Section("beside what was printed", tuple(parts))
+    )
 
 
 def _extremes(judged, films):
-    if not films.folders:
-        return None
+    pairs = list(zip(("Worst", "Best"), report_films.extremes(judged.predictions), strict=True))
+    shown = films.shown([image for _, table in pairs for image in table["image"]], judged.recipe.pixels)
     parts = []
-    for title, table in zip(("Worst", "Best"), report_films.extremes(judged.predictions), strict=True):
-        found = films.shown(table["image"], judged.recipe.pixels.size)
-        table = table[table["image"].isin(found)]
-        if not len(table):
-            raise RunError(f"the image sets have none of the films of {judged.name}; give the sets it was trained on, or none")
-        columns = ("image", "truth", "said", report_films.SURE)
-        shown = [
-            figures.Film(found[image].picture, f"is {truth}\nsaid {said} {sure:.2f}", found[image].boxes)
-            for image, truth, said, sure in zip(*(table[name] for name in columns), strict=True)
-        ]
+    if films.folders and not shown:
+        warning = f"The image sets have none of these films of {judged.name}: give the sets that it was trained on, to see them."
+        parts.append(Text(warning, warning=True))
+    for title, table in pairs:
         caption = f"{title}: the {'lowest' if title == 'Worst' else 'highest'} probability of the true label."
-        caption += " Boxes are those of the radiologists." if any(len(film.boxes) for film in shown) else ""
-        parts.append(figures.picture(figures.sheet(shown, f"{title} films", columns=3), table.round(4), caption))
+        had = table[table["image"].isin(shown)]
+        if not len(had):
+            parts.append(Table(table.round(4), caption))
+            continue
+        columns = ("image", "truth", "said", report_films.SURE)
+        sheet = [
+            figures.Film(shown[image].picture, f"is {truth}\nsaid {said} {sure:.2f}", shown[image].boxes)
+            for image, truth, said, sure in zip(*(had[name] for name in columns), strict=True)
+        ]
+        caption += " Boxes are those of the radiologists." if any(film.boxes is not None and len(film.boxes) for film in sheet) else ""
+        caption += f" {len(had)} of {len(table)} are in the image sets." if len(had) < len(table) else ""
+        parts.append(figures.picture(figures.sheet(sheet, f"{title} films", columns=3), table.round(4), caption))
     return Section("films judged worst and best", tuple(parts))

@@ -3,13 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from siim_kernel.errors import RunError
-from siim_kernel.evaluation import classification, comparison, crossvalidation
+from siim_kernel.evaluation import crossvalidation
 from siim_kernel.evaluation.classification import ARTICLE_COLUMNS, NOT_IN_PER_CENT, THESIS_WORDS
-from siim_kernel.evaluation.intervals import RESAMPLES, difference_intervals, intervals
-from siim_kernel.evaluation.predictions import MACRO, OVERALL, check_same_films
-from siim_kernel.recipes.catalogue import PUBLISHED
-from siim_kernel.recipes.thesis import FINAL_TEST
+from siim_kernel.evaluation.intervals import RESAMPLES, intervals
+from siim_kernel.evaluation.pages import counted
+from siim_kernel.evaluation.predictions import MACRO, OVERALL
 
 WORDS = {
     "balanced_accuracy": "balanced accuracy",
@@ -24,8 +22,15 @@ WORDS = {
 }
 MAIN = (("balanced_accuracy", OVERALL), ("accuracy", OVERALL), ("auc", MACRO), ("average_precision", MACRO), ("f1", MACRO))
 MAIN += (("brier", OVERALL), ("calibration_error", OVERALL))
-ARTICLE_WORDS = {word.lower(): (word, measure) for word, measure in ARTICLE_COLUMNS.items()}
 MISSING = "–"
+NAMED = 3  # measures with the fewest resamples, by name
+GLOSSES = (
+    "Out of fold: a film is judged by a network that did not learn from it. Sensitivity (the thesis's hit rate): the share of a label's "
+    "films that were found. Specificity: the share of the other films that were not taken for it. PPV: the share of the films said to be "
+    "of a label that are; NPV: of those said not to be, that are not. F1: harmonic mean of sensitivity and PPV. AUC: how often a film of "
+    "the label is ranked above one without it, .5 by chance. Average precision: mean PPV over the ranking, by chance the label's share. "
+    "Brier score: mean squared error of the probabilities, 0 is best."
+)
 
 
 def measured(judged, resamples=RESAMPLES):
@@ -43,7 +48,10 @@ def word(measure, label=OVERALL):
 def thesis_words():
     """A sentence on the measures that the thesis calls by another's name."""
     pairs = [f"the {word(measure)} “{name}”" for name, measure in THESIS_WORDS.items() if measure != "accuracy"]
-    return f"The thesis (section 2.1.2) calls {' and '.join(pairs)}."
+    return (
+        f"The thesis (section 2.1.2) calls {' and '.join(pairs)}; its hit rates (4.9 to 4.11) are sensitivities, and what it writes at the "
+        "axis of the ROC curve, “false negatives”, is the false positive rate, 1 − specificity."
+    )
 
 
 def number(value):
@@ -78,9 +86,51 @@ def majority(predictions):
 
 def people(predictions):
     """ "304 films of 290 patients", and how many films are of nobody known."""
+    films = counted(len(predictions), "film")
     unknown = int((predictions.patients == "").sum())
-    alone = f" ({unknown:,} films are of unknown patients, each counted as one)" if unknown else ""
-    return f"{len(predictions):,} films of {predictions.n_groups:,} patients{alone}"
+    if unknown == len(predictions):
+        return f"{films}, patients unknown"
+    are = "film is of an unknown patient" if unknown == 1 else "films are of unknown patients"
+    alone = f" ({unknown:,} {are}, each counted as one)" if unknown else ""
+    return f"{films} of {counted(predictions.n_groups, 'patient')}{alone}"
+
+
+def unit(predictions):
+    """What the intervals' resamples draw: "patient", or "film, patients unknown"."""
+    return "film, patients unknown" if (predictions.patients == "").all() else "patient"
+
+
+def absent_labels(predictions):
+    """The labels without films."""
+    counts = np.bincount(predictions.truth, minlength=len(predictions.labels))
+    return [label for label, count in zip(predictions.labels, counts, strict=True) if not count]
+
+
+def over_labels(predictions):
+    """ " over 3 of 4 labels" where some have no films, else ""."""
+    count = len(predictions.labels)
+    absent = len(absent_labels(predictions))
+    return f" over {count - absent} of {count} labels" if absent else ""
+
+
+def stand_on(rows, resamples):
+    """A sentence on the intervals that stand on fewer than all resamples, as the others lack a label; "" where all stand on all.
+
+    rows  of `measured`, index (measure, label)
+    """
+    fewer = rows["defined"][(rows["defined"] < resamples) & (rows["defined"] > 0)].sort_values(kind="stable")
+    if not len(fewer):
+        return ""
+    texts = [
+        f"{word(measure, label)}{'' if label in (OVERALL, MACRO) else f' of {label}'} on {int(count):,}"
+        + (", too few for an interval" if count * 2 < resamples else "")
+        for (measure, label), count in fewer.iloc[:NAMED].items()
+    ]
+    more = f", {len(fewer) - NAMED} more on no fewer" if len(fewer) > NAMED else ""
+    return (
+        f"Of {resamples:,} resamples those that lack a label, or a film said to be of it, are left out of what hangs on it: "
+        f"{'; '.join(texts)}{more}."
+    )
 
 
 def main(predictions, measures):
@@ -89,9 +139,12 @@ def main(predictions, measures):
     texts = {}
     for measure, of in MAIN:
         texts[word(measure, of)] = with_interval(measures.loc[(measure, of)])
+        if measure == "balanced_accuracy":
+            texts[word(measure, of)] += over_labels(predictions)
         if measure == "accuracy":
             texts["accuracy of the majority class alone"] = f"{number(share)} ({label})"
-    return texts | {"films": f"{len(predictions):,}", "patients": f"{predictions.n_groups:,}"}
+    known = (predictions.patients != "").any()
+    return texts | {"films": f"{len(predictions):,}", "patients": f"{predictions.n_groups:,}" if known else "unknown"}
 
 
 def side_by_side(columns):
@@ -117,121 +170,41 @@ def matrix(counts, per_cent=False):
 
 
 def over_folds(table):
-    """The main measures of a `crossvalidation.summary`: mean ± sd as the article prints, folds that have it, pooled with interval."""
+    """The main measures of a `crossvalidation.summary`, all as shares: mean ± sd, folds that have it, pooled with interval."""
     rows = []
     for measure, label in MAIN:
         row = table.loc[(measure, label)]
-        spread = crossvalidation.plus_minus(row["mean"], row["sd"], measure)
+        spread = f"{number(row['mean'])} ± {number(row['sd'])}"
         rows.append((word(measure, label), spread, int(row["folds"]), with_interval(row)))
     return pd.DataFrame(rows, columns=["measure", "mean ± sd", "folds", "pooled"])
 
 
-def article_rows(table, labels):
-    """DataFrame of the medical article's columns, a row for each label taken as the abnormal one."""
-    return pd.DataFrame([{"abnormal": label} | crossvalidation.article_row(table, label) for label in labels])
+def article_columns(table, labels):
+    """DataFrame of the medical article's columns in its units, a row for each label taken as the abnormal one.
 
-
-def paired(first, second, resamples=RESAMPLES):
-    """Two `Judged` on the films that both judged: (DataFrame, what films, a sentence on the films that one alone has right).
-
-    None where their labels or truth are not the same.
-    Columns: measure, the two names, difference (first - second), its interval, p, test. Raises RunError where they share no film, or
-    the films' patients differ.
+    table  as `measured` gives it: of several folds also a row mean ± sd for each label, as the article prints it
     """
-    common = np.intersect1d(first.predictions.images, second.predictions.images)
-    if not len(common):
-        raise RunError(
-            f"the runs {first.name} and {second.name} judged different films, none is of both: they cannot be compared. Report them "
-            "apart, or name the folder that holds the folds of one training"
-        )
-    one, other = (each.predictions.take(np.isin(each.predictions.images, common)) for each in (first, second))
-    if one.labels != other.labels or (one.truth != other.truth).any():
-        return None
-    check_same_films(one, other)
-    differences = difference_intervals(one, other, resamples)
-    values = [classification.measures(each) for each in (one, other)]
-    accuracy = comparison.mcnemar(one, other)
-    tests = {("accuracy", OVERALL): (accuracy.p, "McNemar")}
-    differences = differences.copy()
-    for label in one.labels:
-        found = comparison.delong(one, other, label)
-        tests["auc", label] = (found.p, "DeLong")
-        differences.loc[("auc", label), ["low", "high"]] = found.low, found.high
-    wanted = [*MAIN[:2], *(("auc", label) for label in one.labels), *MAIN[2:]]
     rows = []
-    for measure, label in wanted:
-        p, test = tests.get((measure, label), (np.nan, ""))
-        row = differences.loc[(measure, label)]
-        rows.append(
-            {"measure": word(measure, label) + (f", {label}" if label in one.labels else "")}
-            | {each.name: number(value[measure, label]) for each, value in zip((first, second), values, strict=True)}
-            | {"difference": number(row["value"]), "95 % interval": limits_text(row).strip(" ()")}
-            | {"p": p_text(p), "test": test}
-        )
-    alone = f"{accuracy.only_first:,} films are right by {first.name} alone, {accuracy.only_second:,} by {second.name} alone."
-    return pd.DataFrame(rows), f"{len(one):,} films of {one.n_groups:,} patients", alone
+    for label in labels:
+        pooled = {}
+        for column, measure in ARTICLE_COLUMNS.items():
+            row = table.loc[(measure, OVERALL if measure == "accuracy" else label)]
+            pooled[_in_its_unit(column, measure)] = in_unit(row, measure)
+        rows.append({"abnormal": label, "": "95 % interval"} | pooled)
+        if "mean" in table:
+            spread = crossvalidation.article_row(table, label)
+            named = {_in_its_unit(column, measure): spread[column] for column, measure in ARTICLE_COLUMNS.items()}
+            rows.append({"abnormal": label, "": "folds, mean ± sd"} | named)
+    return pd.DataFrame(rows)
 
 
-def rates(columns):
-    """Hit rates from one run to the next: DataFrame label, then each name's sensitivity with interval.
-
-    columns  name -> measures (index (measure, label)); a label that a run has not is empty
-    """
-    texts = {
-        name: {label: with_interval(row) for label, row in measures.loc["sensitivity"].iterrows() if label != MACRO}
-        for name, measures in columns.items()
-    }
-    return pd.DataFrame(texts).fillna("").rename_axis("label").reset_index()
+def _in_its_unit(column, measure):
+    return column if measure in NOT_IN_PER_CENT else f"{column}, %"
 
 
-def printed(judged, measures, tests):
-    """What was printed of a recipe beside ours: DataFrame figure, printed, ours; None for a recipe of which nothing was printed.
-
-    tests  measures of the final test with intervals, None without one
-    """
-    published = PUBLISHED.get(judged.recipe.name)
-    if published is None:
-        return None
-    if tests is None and judged.recipe.split == "thesis_continued":  # the thesis's final test validates it
-        tests = measures
-    rows, last = [], len(judged.recipe.phases)
-    ends = judged.history.groupby(["fold", "phase"])["validation_accuracy"].last().groupby("phase").mean()
-    for phase, value in enumerate(published.accuracy[:-1], 1):
-        rows.append((f"accuracy after phase {phase}, validation", f"{value:.2f} %", _per_cent(ends.get(phase))))
-    if published.accuracy:
-        rows.append(("accuracy, validation", f"{published.accuracy[-1]:.2f} %", _of(measures, "accuracy", OVERALL)))
-    if published.final_test is not None:
-        rows.append(("accuracy, final test", f"{published.final_test:.2f} %", _of(tests, "accuracy", OVERALL)))
-    for each in published.matrices:
-        if each.phase in (0, last):
-            ours = tests if each.films == FINAL_TEST else measures
-            overall, of_label = classification.of_counts(each.rows)
-            rows.append(
-                (f"balanced accuracy, {each.films}", _per_cent(overall["balanced_accuracy"]), _of(ours, "balanced_accuracy", OVERALL))
-            )
-            for label, share in zip(each.labels, of_label["sensitivity"], strict=True):
-                rows.append((f"hit rate of {label}, {each.films}", _per_cent(share), _of(ours, "sensitivity", label)))
-    if published.loss is not None:
-        loss = judged.history.groupby("fold")["validation_loss"].last().mean()
-        rows.append(("validation loss after the last epoch", f"{published.loss:.4f}", MISSING if pd.isna(loss) else f"{loss:.4f}"))
-    for name, (value, sd) in (published.measures or {}).items():
-        measure = ARTICLE_WORDS[name.lower()][1]
-        factor = 1 if measure in NOT_IN_PER_CENT else 100
-        text = crossvalidation.plus_minus(value / factor, sd / factor, measure)
-        rows.append((name, text, _of(measures, measure, OVERALL if measure == "accuracy" else judged.labels[-1])))
-    return pd.DataFrame(rows, columns=["figure", "printed", "ours"])
-
-
-def _of(measures, measure, label):
-    """Ours in the printed figure's unit: per cent with interval, but AUC and F1."""
-    if measures is None or (measure, label) not in measures.index:
-        return MISSING
-    row = measures.loc[(measure, label)]
+def in_unit(row, measure):
+    """A value with its interval in the unit of print: per cent with two digits, AUC and F1 as shares."""
     if measure in NOT_IN_PER_CENT:
         return with_interval(row)
     limits = "" if pd.isna(row["low"]) else f" ({row['low'] * 100:.2f} to {row['high'] * 100:.2f})"
-    return _per_cent(row["value"]) + limits
-
-
-def _per_cent(share):
-    return MISSING if share is None or pd.isna(share) else f"{share * 100:.2f} %"
+    return MISSING if pd.isna(row["value"]) else f"{row['value'] * 100:.2f}{limits}"

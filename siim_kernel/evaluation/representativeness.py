@@ -25,7 +25,8 @@ def representativeness(train, validation, final_test, human_error=None, resample
 
     train, validation, final_test  `Predictions` of one run; None for a part that there is not
     human_error                    share in 0..1, where somebody measured it; it is taken as exact
-    measure                        "error" = 1 - accuracy; "balanced_error" = 1 - balanced accuracy, for unbalanced labels
+    measure                        "error" = 1 - accuracy; "balanced_error" = 1 - balanced accuracy, for unbalanced labels, over the
+                                   labels that stand in all the parts that are given (`common_labels`), so that all have one measure
     quantity                       the four ERRORS, then the three GAPS (the later error less the earlier); NaN without the part
 
     The intervals are by bootstrap over patients, each part by itself: the parts are independent samples. Patients who stand
@@ -50,6 +51,11 @@ def representativeness(train, validation, final_test, human_error=None, resample
     return pd.DataFrame({"value": values[0], "low": low, "high": high}, index=index)
 
 
+def common_labels(parts):
+    """bool [K]: the labels that have films in each of some `Predictions` of one scheme."""
+    return np.logical_and.reduce([np.isin(np.arange(len(part.labels)), part.truth) for part in parts])
+
+
 def _errors(parts, resamples, seed):
     """Part to its errors, float [1 + resamples, 2]: as it is, then of each resample."""
     groups = group_numbers(np.concatenate([part.patients for part in parts.values()]))
@@ -62,10 +68,10 @@ def _errors(parts, resamples, seed):
     for pattern in np.unique(stands_in):
         members = np.flatnonzero(stands_in == pattern)
         drawn[1:, members] = draws(len(members), resamples, np.random.default_rng([seed, pattern]))
-    errors = {}
+    errors, labels = {}, common_labels(parts.values())
     for name, part in parts.items():
         cells = cell_counts(part, groups[name], n_groups)
-        overall, _ = of_counts(in_blocks(lambda block, cells=cells: np.tensordot(block, cells, axes=1), drawn))
+        overall, _ = of_counts(in_blocks(lambda block, cells=cells: np.tensordot(block, cells, axes=1), drawn), labels)
         errors[name] = 1 - np.stack([overall["accuracy"], overall["balanced_accuracy"]], axis=-1)
         if part.n_groups < 2:  # one patient says nothing of others
             errors[name][1:] = np.nan

@@ -7,7 +7,7 @@ sums, so no resample is ever spelled out.
 import numpy as np
 
 from siim_kernel.evaluation import calibration
-from siim_kernel.evaluation.classification import joined, of_counts, ratio
+from siim_kernel.evaluation.classification import joined, mean, of_counts, ratio
 
 BLOCK = 32  # resamples worked on together: their weights of some thousand films stay in the processor's cache
 
@@ -54,10 +54,18 @@ class _GroupSums:
         self.misses = np.zeros((n_groups, len(cases), bins))
         for place, (confidence, hit) in enumerate(cases):
             np.add.at(self.misses, (groups, place, calibration.bin_numbers(confidence, bins)), confidence - hit)
-        self.rankings = [_Ranking(confidence, hit, groups) for confidence, hit in cases[1:]]
+        self.rankings = [Ranking(confidence, hit, groups) for confidence, hit in cases[1:]]
+        _, per_label = self._values(np.ones((1, n_groups)))  # every patient once: the sample itself
+        self.labels = {name: ~np.isnan(values[0]) for name, values in per_label.items()}
 
     def measures(self, drawn):
         """[resamples, M] of draws, float [resamples, n_groups]."""
+        overall, per_label = self._values(drawn)
+        overall["balanced_accuracy"] = mean(per_label["sensitivity"], self.labels["sensitivity"])
+        return joined(overall, per_label, self.labels)
+
+    def _values(self, drawn):
+        """Overall measures [resamples], and those of the labels [resamples, K]."""
         counts = np.tensordot(drawn, self.cells, axes=1)
         films = counts.sum(axis=(1, 2))[:, None]
         overall, per_label = of_counts(counts)
@@ -69,23 +77,31 @@ class _GroupSums:
         overall["brier"] = per_label["brier"].sum(axis=-1)
         misses = ratio(np.abs(np.tensordot(drawn, self.misses, axes=1)).sum(axis=-1), films)
         overall["calibration_error"], per_label["calibration_error"] = misses[:, 0], misses[:, 1:]
-        return joined(overall, per_label)
+        return overall, per_label
 
 
-class _Ranking:
-    """The films in falling order of one label's probability; films of equal probability make one level."""
+class Ranking:
+    """The films in falling order of one label's probability; films of equal probability make one level.
+
+    confidence, hit  float [N]: the probability, and 1 where the film has the label; groups: int [N]
+    thresholds       float [levels], falling
+    """
 
     def __init__(self, confidence, hit, groups):
         order = np.argsort(-confidence, kind="stable")
         self.ends = np.flatnonzero(np.append(np.diff(confidence[order]), 1))  # the last film of each level
+        self.thresholds = confidence[order][self.ends]
         self.groups = groups[order]
         self.positive = hit[order][:, None]
 
+    def levels(self, weights):
+        """Films at each level or above, and those among them that have the label: two float [levels, resamples]."""
+        films = weights[self.groups]
+        return np.cumsum(films, axis=0)[self.ends], np.cumsum(films * self.positive, axis=0)[self.ends]
+
     def areas(self, weights):
         """(AUC, average precision), each [resamples], of weights [n_groups, resamples]; NaN where not defined."""
-        films = weights[self.groups]
-        above = np.cumsum(films, axis=0)[self.ends]  # films at this level or above
-        true = np.cumsum(films * self.positive, axis=0)[self.ends]  # those among them that have the label
+        above, true = self.levels(weights)
         positives, negatives = true[-1], above[-1] - true[-1]
         gained = np.diff(true, axis=0, prepend=0)
         false = above - true

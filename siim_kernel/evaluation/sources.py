@@ -14,10 +14,12 @@ import pandas as pd
 from siim_kernel.competition import tables
 from siim_kernel.errors import MountError
 from siim_kernel.evaluation import sampling
+from siim_kernel.evaluation.pages import counted
 from siim_kernel.evaluation.sampling import FACTS, SEED, SIDE, VALUES, Shown
 from siim_kernel.pixels import decoders, imagesets, published
 from siim_kernel.pixels.workers import Lost, in_order
 
+NO_FILE = "have no file under train/"  # of a problem that `tables.read_training` names
 SAMPLE = 200  # films of which the stored values are looked at
 
 
@@ -63,20 +65,25 @@ def read(source, patients=None, images=None, sample=SAMPLE, workers=1, progress=
     if not (is_set or has_tables or dicoms):
         wanted = f"{tables.IMAGE_TABLE} and {tables.STUDY_TABLE}, train/ or test/, or an image set's {imagesets.RECIPE}"
         raise MountError(f"{source} holds nothing to explore: it has no {wanted}")
-    place = source if is_set or (images is None and published.is_published(source)) else images
+    is_copy = not is_set and not any(map(len, dicoms.values())) and _is_copy(source, images)
+    if is_copy:
+        dicoms = {}  # its train/ and test/ hold pictures
+    place = source if is_set or (images is None and is_copy) else images
     squares = None if place is None else imagesets.open_set(place)
     training = tables.read_training(source, patients=patients, headers=False) if has_tables else None
-    remarks = list(training.problems if training else ())
+    remarks = list(_problems(training, is_copy) if training else ())
     found = [films.assign(split=name, **{"class": ""}) for name, films in dicoms.items()]
     films = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["image", "study", "series", "path", "split", "class"])
     table = training.images if training else None
+    if table is not None and squares is not None:
+        remarks += _without_square(table, squares)
     chosen = _sampled(films, sample)
     at_hand = films if len(films) or squares is None else squares.table  # what pictures can be had of
     sheet = sampling.choose(at_hand if table is None else table, set(at_hand["image"]))
     shown_paths = films[films["image"].isin(sheet)]
     total, done = len(films) + len(chosen) + len(shown_paths), 0
 
-    def counted(results):
+    def followed(results):
         nonlocal done
         for pair in results:
             done += 1
@@ -85,14 +92,14 @@ def read(source, patients=None, images=None, sample=SAMPLE, workers=1, progress=
             yield pair
 
     if len(films):
-        films, unread = _with_facts(films, counted(in_order(sampling.header_facts, films["path"], workers)))
+        films, unread = _with_facts(films, followed(in_order(sampling.header_facts, films["path"], workers)))
         remarks += unread
     elif is_set:
         named = squares.table["transfer_syntax"].map(_syntax)
         films = squares.table.assign(bits_stored=pd.NA, signed="", transfer_syntax=named, **_numbers(squares.table))
     elif (source / published.META).exists():
         films = _stated_sizes(source / published.META)
-    values, _, unread = _looked_at(counted(in_order(sampling.stored_values, chosen, workers)))
+    values, _, unread = _looked_at(followed(in_order(sampling.stored_values, chosen, workers)))
     remarks += unread
     if table is not None:
         table = _completed(table, films, squares, patients)
@@ -100,7 +107,7 @@ def read(source, patients=None, images=None, sample=SAMPLE, workers=1, progress=
         films = films.assign(patient=films["image"].map(tables.read_patients(patients)).fillna(""))
     if len(shown_paths):
         pairs = list(zip(shown_paths["image"], shown_paths["path"], strict=True))
-        _, pictures, unread = _looked_at(counted(in_order(partial(sampling.stored_values, side=SIDE), pairs, workers)))
+        _, pictures, unread = _looked_at(followed(in_order(partial(sampling.stored_values, side=SIDE), pairs, workers)))
         shown = sampling.shown_films(sheet, pictures, table)
         remarks += [line for line in unread if line not in remarks]
     else:
@@ -122,6 +129,26 @@ def _is_set(folder):
     return own or any(folder.glob(f"*/{imagesets.RECIPE}")) or published.is_published(folder)
 
 
+def _problems(training, is_copy):
+    """What is wrong with the training tables; that a published copy has no DICOMs is not."""
+    return [line for line in training.problems if not (is_copy and NO_FILE in line)]
+
+
+def _without_square(table, squares):
+    """[] or one line on the training images that an image set of training films lacks."""
+    held = squares.table["image"][squares.table["split"] == "train"]
+    lacking = table["image"][~table["image"].isin(held)]
+    if not len(held) or not len(lacking):
+        return []
+    first = f"{', '.join(lacking[:3])}{', ...' if len(lacking) > 3 else ''}"
+    return [f"{counted(len(lacking), 'image')} of {tables.IMAGE_TABLE} not in the image set: {first}"]
+
+
+def _is_copy(source, images):
+    """Whether a folder without DICOMs is a published copy; where an image set is named, copies within the folder are of no account."""
+    return (images is None or (source / published.META).exists()) and published.is_published(source)
+
+
 def _sampled(films, sample):
     """(image, path) of films drawn at random, in the table's order."""
     drawn = np.sort(np.random.default_rng(SEED).permutation(len(films))[:sample])
@@ -129,9 +156,9 @@ def _sampled(films, sample):
 
 
 def _named(reasons, what):
-    """[] or one line that counts the films of `reasons` (image, reason) and names the first."""
+    """[] or one line that counts `reasons` (image, reason) and names the first; what: singular and plural."""
     first = ", ".join(f"{image}: {reason}" for image, reason in reasons[:3])
-    return [f"{len(reasons)} {what}: {first}{', ...' if len(reasons) > 3 else ''}"] if reasons else []
+    return [f"{counted(len(reasons), *what)} cannot be read: {first}{', ...' if len(reasons) > 3 else ''}"] if reasons else []
 
 
 def _with_facts(films, results):
@@ -142,7 +169,7 @@ def _with_facts(films, results):
     text = ["patient", "photometric", "transfer_syntax", "signed"]
     table[text] = table[text].fillna("")
     table["transfer_syntax"] = table["transfer_syntax"].map(_syntax)
-    return films.assign(**table.drop(columns=["rows", "columns"]), **_numbers(table)), _named(reasons, "headers cannot be read")
+    return films.assign(**table.drop(columns=["rows", "columns"]), **_numbers(table)), _named(reasons, ("header", "headers"))
 
 
 def _syntax(uid):
@@ -163,7 +190,7 @@ def _looked_at(results):
         else:
             read.append(result)
     pictures = {found["image"]: (found["picture"], found["size"]) for found in read if "picture" in found}
-    return pd.DataFrame(read, columns=VALUES), pictures, _named(reasons, "films of the sample cannot be read")
+    return pd.DataFrame(read, columns=VALUES), pictures, _named(reasons, ("film of the sample", "films of the sample"))
 
 
 def _stated_sizes(path):

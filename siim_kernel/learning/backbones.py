@@ -95,43 +95,49 @@ def cnn9(recipe):
 
 
 def resnet18(recipe):
-    """ResNet-18 (He et al. 2015, arXiv:1512.03385, table 1): [B, S, S, 3] -> [B, S/32, S/32, 512]; keras.applications lacks it."""
+    """ResNet-18 (He et al. 2015, arXiv:1512.03385, table 1): [B, S, S, 3] -> [B, S/32, S/32, 512]; keras.applications lacks it.
 
-    def convolved(x, filters, kernel, stride, name, relu=True):
-        x = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
-        x = layers.BatchNormalization(name=f"{name}_bn")(x)
-        return layers.Activation("relu", name=f"{name}_relu")(x) if relu else x
+    Padding is the same on all sides and batch norm's epsilon 1e-5, as in the published weights (torchvision's): with them it
+    computes the same. Names are those of torchvision's modules.
+    """
+
+    def convolved(x, filters, kernel, stride, convolution, norm, relu=True):
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{convolution}.pad")(x) if kernel > 1 else x
+        x = layers.Conv2D(filters, kernel, strides=stride, use_bias=False, name=convolution)(x)
+        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=norm)(x)
+        return layers.Activation("relu", name=f"{norm}.relu")(x) if relu else x
 
     inputs = layers.Input((recipe.pixels.size, recipe.pixels.size, 3))
-    x = convolved(inputs, 64, 7, 2, "conv1")
-    x = layers.MaxPooling2D(3, strides=2, padding="same", name="pool1")(x)
-    for stage, filters in enumerate((64, 128, 256, 512), start=2):
-        for block in (1, 2):
-            name, stride = f"conv{stage}_block{block}", 2 if block == 1 and stage > 2 else 1
-            shortcut = convolved(x, filters, 1, stride, f"{name}_shortcut", relu=False) if stride == 2 else x
-            x = convolved(x, filters, 3, stride, f"{name}_1")
-            x = convolved(x, filters, 3, 1, f"{name}_2", relu=False)
-            x = layers.Activation("relu", name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, shortcut]))
+    x = convolved(inputs, 64, 7, 2, "conv1", "bn1")
+    x = layers.MaxPooling2D(3, strides=2, name="maxpool")(layers.ZeroPadding2D(1, name="maxpool.pad")(x))  # nothing is below 0 there
+    for stage, filters in enumerate((64, 128, 256, 512), start=1):
+        for block in (0, 1):
+            name, stride = f"layer{stage}.{block}", 2 if block == 0 and stage > 1 else 1
+            shortcut = convolved(x, filters, 1, 2, f"{name}.downsample.0", f"{name}.downsample.1", relu=False) if stride == 2 else x
+            x = convolved(x, filters, 3, stride, f"{name}.conv1", f"{name}.bn1")
+            x = convolved(x, filters, 3, 1, f"{name}.conv2", f"{name}.bn2", relu=False)
+            x = layers.Activation("relu", name=f"{name}.relu")(layers.Add(name=f"{name}.add")([x, shortcut]))
     return keras.Model(inputs, x, name=BACKBONE)
 
 
 def alexnet(recipe):
     """AlexNet's convolutions in one column (Krizhevsky 2014, arXiv:1404.5997): [B, S, S, 3] -> [B, H, W, 256].
 
-    The form of today's published weights: 64, 192, 384, 256 and 256 filters, no local response normalisation.
+    The form of the published weights (torchvision's): 64, 192, 384, 256 and 256 filters, no local response normalisation; at 224
+    px the features are 6 x 6. Names of the convolutions are those of torchvision's modules.
     """
     size = recipe.pixels.size
     if size < 63:
         raise RecipeError(f"recipe {recipe.name}: alexnet needs at least 63 px, got {size}")
     inputs = layers.Input((size, size, 3))
-    x = layers.ZeroPadding2D(2, name="pad1")(inputs)
-    x = layers.Conv2D(64, 11, strides=4, activation="relu", name="conv1")(x)
-    x = layers.MaxPooling2D(3, strides=2, name="pool1")(x)
-    x = layers.Conv2D(192, 5, padding="same", activation="relu", name="conv2")(x)
+    x = layers.ZeroPadding2D(2, name="pad0")(inputs)
+    x = layers.Conv2D(64, 11, strides=4, activation="relu", name="features.0")(x)
     x = layers.MaxPooling2D(3, strides=2, name="pool2")(x)
-    for number, filters in ((3, 384), (4, 256), (5, 256)):
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{number}")(x)
+    x = layers.Conv2D(192, 5, padding="same", activation="relu", name="features.3")(x)
     x = layers.MaxPooling2D(3, strides=2, name="pool5")(x)
+    for number, filters in ((6, 384), (8, 256), (10, 256)):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"features.{number}")(x)
+    x = layers.MaxPooling2D(3, strides=2, name="pool12")(x)
     return keras.Model(inputs, x, name=BACKBONE)
 
 

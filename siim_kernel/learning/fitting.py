@@ -30,7 +30,7 @@ class Session:
         return self.epochs == 0 or self.deadline.left() > seconds
 
 
-def fit(model, recipe, learn, check, places, session, state, save, say):
+def fit(model, recipe, learn, check, places, session, state, save, say, predicted=0):
     """Trains a model by the recipe's phases from `state` on; returns the `states.Progress` and the kept weights (a list of arrays).
 
     learn, check  `pipeline.Examples` to learn from and to be validated on
@@ -38,6 +38,7 @@ def fit(model, recipe, learn, check, places, session, state, save, say):
     state         a `states.State` to go on from, None for the start
     save          called with (progress, model's, optimizer's, kept arrays) after each epoch
     say           called with one line an epoch
+    predicted     films that are predicted when the training is over: the session keeps time for that
 
     Raises OutOfTime where the session ends first, and RunError where the validation loss is not finite before any weights
     could be kept.
@@ -71,7 +72,7 @@ def fit(model, recipe, learn, check, places, session, state, save, say):
             if progress.phase_epoch:
                 model.optimizer.build(model.trainable_variables)
                 _assign(model.optimizer.variables, state.optimizer)
-        epochs = Epochs(recipe, progress, kept, session, save, say, places.num_replicas_in_sync)
+        epochs = Epochs(recipe, progress, kept, session, save, say, places.num_replicas_in_sync, predicted / len(check.rows))
         last = progress.epoch - progress.phase_epoch + phase.epochs
         model.fit(
             pipeline.training_data(learn, recipe, progress.epoch, last),
@@ -129,9 +130,10 @@ def _assign(variables, arrays):
 class Epochs(keras.callbacks.Callback):
     """After each epoch: counters, the weights to keep, the state on the disk, a line; and whether to go on."""
 
-    def __init__(self, recipe, progress, kept, session, save, say, replicas=1):
+    def __init__(self, recipe, progress, kept, session, save, say, replicas=1, finishing=1.0):
+        """`finishing`: films that are predicted at the end, as a multiple of those that validate an epoch."""
         super().__init__()
-        self.recipe, self.progress, self.kept, self.replicas = recipe, progress, kept, replicas
+        self.recipe, self.progress, self.kept, self.replicas, self.finishing = recipe, progress, kept, replicas, finishing
         self.session, self.save, self.say = session, save, say
         self.validation = 0.0
         for each in progress.timings:
@@ -210,7 +212,7 @@ class Epochs(keras.callbacks.Callback):
     def _reserve(self):
         """Seconds in which a state can be saved and, if this was the last epoch, the run be finished.
 
-        Finishing predicts the validation films on one device and in float32, with their mirrors if the recipe has them.
+        Finishing predicts films on one device and in float32, with their mirrors if the recipe has them.
         """
-        slower = (2 if self.recipe.flip_average else 1) * (2 if self.recipe.mixed_precision else 1) * self.replicas
+        slower = self.finishing * (2 if self.recipe.flip_average else 1) * (2 if self.recipe.mixed_precision else 1) * self.replicas
         return MARGIN * (2 * self.session.saving + slower * self.session.validation) + SLACK

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from siim_kernel.competition import schemes
+from siim_kernel.errors import TableError
 from siim_kernel.labels import NONE, NOT_READ, SCHEMES
 
 
@@ -23,12 +24,14 @@ class Examples:
     rows     int [M]: which of them, one per example
     targets  "study" float32 [M, K] one-hot over the labels of the recipe's scheme, "none" float32 [M, 1]
     weights  float32 [M] by head; a film that was not read for boxes weighs 0 for "none"
+    left_out films that have no label of the scheme, which are not among the M
     """
 
     images: object
     rows: np.ndarray
     targets: dict
     weights: dict
+    left_out: int = 0
 
     def __len__(self):
         return len(self.rows)
@@ -39,8 +42,18 @@ def examples(images, rows, table, recipe, balanced):
 
     table     training table in the order of `rows`: label, image_label, reading
     balanced  weigh the labels as the recipe's `balance` says (class_weights: each class the same sum)
+
+    Films without a label of the recipe's scheme (an empty cell, a class that it does not know) are left out and counted. Raises
+    TableError where none is left.
     """
     codes, count = schemes.targets(table, SCHEMES[recipe.labels]), len(SCHEMES[recipe.labels].labels)
+    known = codes != schemes.NO_TARGET
+    if not known.any():
+        raise TableError(
+            f"none of the {len(codes)} films has a label of the scheme {recipe.labels}, whose labels are "
+            f"{', '.join(SCHEMES[recipe.labels].labels)}; give the tables that label them, or take a recipe of another scheme"
+        )
+    rows, table, codes = np.asarray(rows)[known], table[known], codes[known]
     weights = np.ones(len(codes), np.float32)
     if balanced and recipe.balance == "class_weights":
         counts = np.bincount(codes, minlength=count)
@@ -51,7 +64,18 @@ def examples(images, rows, table, recipe, balanced):
     }
     by_head = {"study": weights, "none": (table["reading"] != NOT_READ).to_numpy(np.float32)}
     heads = recipe.heads
-    return Examples(images, np.asarray(rows), {head: targets[head] for head in heads}, {head: by_head[head] for head in heads})
+    chosen = ({head: each[head] for head in heads} for each in (targets, by_head))
+    return Examples(images, rows, *chosen, left_out=int((~known).sum()))
+
+
+def left_out_lines(recipe, learn, check):
+    """Warnings for people on films without a label: of the `Examples` to learn from and to be validated on. None where all have one."""
+    sides = (("training", learn), ("validation", check))
+    return [
+        f"warning: {films.left_out} of {films.left_out + len(films)} films for {side} have no label of {recipe.labels} and are left out"
+        for side, films in sides
+        if films.left_out
+    ]
 
 
 def epoch_order(seed, epoch, codes, balance):
@@ -71,6 +95,9 @@ def augment(image, augmentation, draw):
     """One random affine and one change of greys: uint8 [S, S] -> uint8 [S, S].
 
     draw  numpy Generator; the same state gives the same image
+
+    The affine says where each pixel comes from, as Keras's ImageDataGenerator: source = turn(shift + shear(zoom(flip(pixel)))) about
+    the centre. A zoom of 1.1 shows 1.1 of the side: it magnifies by 1 / 1.1.
     """
     flip, turn, zoom, right, down, shear, bright, contrast, gamma, topple, zoom_down = draw.random(11)
 
@@ -79,18 +106,19 @@ def augment(image, augmentation, draw):
 
     size = image.shape[0]
     angle = np.deg2rad(between(turn, -augmentation.rotate, augmentation.rotate))
-    slant = np.tan(np.deg2rad(between(shear, -augmentation.shear, augmentation.shear)))
+    slant = np.deg2rad(between(shear, -augmentation.shear, augmentation.shear))
     shares = (zoom, zoom_down if augmentation.zoom_axes == "apart" else zoom)
-    scale = np.diag([between(share, 1 - augmentation.zoom, 1 + augmentation.zoom) for share in shares])
+    zoomed = np.diag([between(share, 1 - augmentation.zoom, 1 + augmentation.zoom) for share in shares])
     mirror = np.diag([-1.0 if flip < augmentation.flip else 1.0, -1.0 if topple < augmentation.vertical_flip else 1.0])
     turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = scale @ turned @ np.array([[1.0, slant], [0.0, 1.0]]) @ mirror
+    matrix = turned @ np.array([[1.0, -np.sin(slant)], [0.0, np.cos(slant)]]) @ zoomed @ mirror
     centre = np.full(2, (size - 1) / 2)
     shift = size * augmentation.shift * np.array([between(right, -1, 1), between(down, -1, 1)])
-    offset = centre + shift - matrix @ centre
+    offset = centre + turned @ shift - matrix @ centre
     if not (np.array_equal(matrix, np.eye(2)) and np.array_equal(offset, np.zeros(2))):
         border = cv2.BORDER_REPLICATE if augmentation.fill == "nearest" else cv2.BORDER_CONSTANT
-        image = cv2.warpAffine(image, np.column_stack([matrix, offset]), (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
+        source = np.column_stack([matrix, offset])
+        image = cv2.warpAffine(image, source, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border)
     greys = (np.arange(256) / 255) ** between(gamma, *augmentation.gamma) * 255
     mean = greys[image].mean() if augmentation.contrast != (1.0, 1.0) else 0.0
     greys = ((greys - mean) * between(contrast, *augmentation.contrast) + mean) * between(bright, *augmentation.brightness)

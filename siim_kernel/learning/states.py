@@ -163,7 +163,8 @@ def take_over(previous, out, wanted, say):
     if not found:
         return
     finished, epoch, folder = max(found, key=lambda each: each[:2])
-    for name in (*runs.FILES, runs.RECORD) if finished else (STATE,):
+    optional = [name for name in runs.OPTIONAL if (folder / name).exists()]
+    for name in (*runs.FILES, *optional, runs.RECORD) if finished else (STATE,):
         _copy(folder / name, out / name)
     say(f"going on from {folder}: {'finished' if finished else f'{epoch} epochs'}")
 

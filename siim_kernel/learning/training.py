@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from siim_kernel import runs
 from siim_kernel.competition import folds as folding
-from siim_kernel.competition import schemes, splits
+from siim_kernel.competition import schemes, split_report, splits
 from siim_kernel.errors import ImageSetError, RunError, TableError
 from siim_kernel.labels import SCHEMES, STUDY_CLASSES
-from siim_kernel.learning import fitting, networks, pipeline, prediction, priors, states
+from siim_kernel.learning import fitting, networks, pipeline, prediction, priors, starts, states
 from siim_kernel.pixels import imagesets
 
 ROOM = 2**24  # bytes for a run's tables and for what a weights file has beside the weights
@@ -30,12 +30,15 @@ class Material:
     """What a training learns from: an image set joined with the training tables.
 
     images  the opened image set; rows int [N]: the set's row of each film; table: training table of the N films
+    left_out    films of the training table that the set lacks
+    duplicates  groups of image ids that show one film, None where nobody looked
     """
 
     images: imagesets.ImageSet
     rows: np.ndarray
     table: pd.DataFrame
     left_out: tuple[str, ...]
+    duplicates: list | None = None
 
 
 def join(images, table):
@@ -91,6 +94,11 @@ def _precision(recipe):
         keras.config.set_dtype_policy(before)
 
 
+def who_is_where(recipe, material, folds, fold):
+    """The `split_report.SplitReport` of one fold of a training; the arguments are those of `train_fold`."""
+    return split_report.split_report(material.table, folds["fold"].to_numpy(), fold, material.duplicates, (SCHEMES[recipe.labels],))
+
+
 def train_fold(recipe, material, folds, fold, out, imagenet=None, start=None, session=None, previous=(), say=print):
     """Trains one fold and stores it as a run in `out`; returns the loaded `runs.Run`, or None where the session ended first.
 
@@ -123,6 +131,9 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, start=None, se
         states.take_over(previous, out, identity, say)
     if (out / runs.RECORD).exists():
         return _finished(out, recipe, fold, split)
+    begun = starts.facts(start, material.table, {"validation": validating, "final_test": testing}) if start else None
+    for line in starts.lines(begun) if begun else ():
+        say(line)
     state = states.read(out, identity)
     if state:
         say(f"going on after {state.progress.epoch} epochs")
@@ -137,9 +148,11 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, start=None, se
                 prediction.load_weights(model, start)
         learn = _examples(material, learning, recipe, balanced=True)
         check = _examples(material, validating, recipe, balanced=False)
+        for line in pipeline.left_out_lines(recipe, learn, check):
+            say(line)
         save = partial(states.write, out, identity)
         try:
-            progress, kept = fitting.fit(model, recipe, learn, check, places, session, state, save, say)
+            progress, kept = fitting.fit(model, recipe, learn, check, places, session, state, save, say, len(material.table))
         except fitting.OutOfTime as epochs:
             say(f"the session's time is up: {out} is unfinished after {epochs} epochs; the same again goes on from there")
             return None
@@ -148,14 +161,16 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, start=None, se
     model = networks.build(networks.without_imagenet(recipe))
     model.set_weights(kept)
     learnt, scheme = material.table[learning], SCHEMES[recipe.labels]
-    study_of_labels, none_of_labels = rule = schemes.to_study(scheme, material.table[~testing]), schemes.to_none(scheme)
-    tables = {runs.OUT_OF_FOLD: _predictions(model, recipe, material, validating, fold, rule)}
-    if testing.any():
-        tables[runs.FINAL_TEST] = _predictions(model, recipe, material, testing, fold, rule)
+    # A training on external films alone has the shares of the competition's films that it did not learn from.
+    known = learnt if learnt["label"].isin(STUDY_CLASSES).any() else material.table[~testing]
+    study_of_labels, none_of_labels = rule = schemes.to_study(scheme, known), schemes.to_none(scheme, known)
+    parts = {runs.OUT_OF_FOLD: validating, runs.TRAINING_FILMS: learning, runs.FINAL_TEST: testing}
+    tables = {name: _predictions(model, recipe, material, chosen, fold, rule) for name, chosen in parts.items() if chosen.any()}
     facts = {
         "split": split,
-        # A training on external films alone has the priors of the competition's films that it did not learn from.
-        "priors": priors.class_priors(learnt if learnt["label"].isin(STUDY_CLASSES).any() else material.table[~testing]),
+        "split_report": who_is_where(recipe, material, folds, fold).lines(),
+        "start": begun,
+        "priors": priors.class_priors(known),
         "prior_boxes": priors.prior_boxes(learnt, seed=recipe.seed),
         "study_of_labels": study_of_labels.tolist(),
         "none_of_labels": none_of_labels.tolist(),
@@ -229,7 +244,7 @@ def _examples(material, chosen, recipe, balanced):
 
 
 def _predictions(model, recipe, material, chosen, fold, rule):
-    """Predictions of some films that the network never saw.
+    """Predictions of some films by the kept weights.
 
     Columns: image, study, patient, label, reading, rows, columns, fold, the labels of the recipe's scheme, the four classes, none.
     """

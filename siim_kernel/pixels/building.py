@@ -18,7 +18,7 @@ import pandas as pd
 from siim_kernel.errors import ImageSetError
 from siim_kernel.files import write_atomically
 from siim_kernel.pixels import parallel, plans
-from siim_kernel.pixels.imagesets import COLUMNS, FORMATS, META, NOT_READ, RECIPE, SCRATCH, TABLE, write_sums
+from siim_kernel.pixels.imagesets import COLUMNS, FORMATS, META, NOT_READ, RECIPE, SCRATCH, TABLE, folder_name, write_sums
 from siim_kernel.pixels.reading import stream
 from siim_kernel.pixels.stores import Files, Rows
 from siim_kernel.recipes.storing import to_dict
@@ -36,11 +36,11 @@ class Built:
 
 
 def build(films, out, recipes, form="npy", source="competition", classes=None, workers=1, backend="local", progress=None):
-    """Builds the image set of `films` under `out`, all sizes from one reading, and returns `Built`.
+    """Builds the image set of `films` under `out`, all pixel recipes from one reading, and returns `Built`.
 
     films     DataFrame image, study, series, split, path; read in its order. Perhaps with file (what `not_read.csv` calls it,
               by default split/study/series/name), rows and columns (of the film that a file is a resized copy of)
-    recipes   pixel recipes that differ in size at most; one: `out` itself is the set, several: `out/<size>`
+    recipes   pixel recipes; one: `out` itself is the set, several: sub-folders of it (`imagesets.folder_name`)
     form      "npy", "png" or "jpg"
     classes   class by image id for sources that have one of their own; empty for the competition
     workers   processes; backend is "local" or "dask", as `parallel.reads` says
@@ -56,10 +56,10 @@ def build(films, out, recipes, form="npy", source="competition", classes=None, w
         raise ImageSetError(f"the form of an image set is one of {', '.join(FORMATS)}, got {form!r}")
     if not len(films):
         raise ImageSetError("there are no films to build an image set of; is this the competition folder, and the right split?")
-    sizes = [recipe.size for recipe in recipes]
-    if len(set(sizes)) < len(sizes):
-        raise ImageSetError(f"sizes are given more than once: {sizes}")
-    folders = [out / str(recipe.size) for recipe in recipes] if len(recipes) > 1 else [out]
+    names = [folder_name(recipe) for recipe in recipes]
+    if len(set(names)) < len(names):
+        raise ImageSetError(f"pixel recipes are given more than once: {', '.join(names)}; give each once")
+    folders = [out / name for name in names] if len(recipes) > 1 else [out]
     build = _Build(films.reset_index(drop=True), out, folders, recipes, form, source, classes or {})
     with build.writing():
         if plans.is_finished(folders, build.plan):

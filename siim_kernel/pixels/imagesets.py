@@ -3,13 +3,14 @@
 A set is a folder with `images.csv` (one row per image), `pixels.json` (its pixel recipe), `SHA256SUMS`, `not_read.csv`
 (films left out, with the reason) and the squares: `images.npy` (uint8 [N, S, S], opened as a memory map), or one PNG or JPG
 per image in `train/` and `test/` with `meta.csv` (image_id, dim0, dim1, split), the form in which resized copies of the
-competition are published. With several sizes each size is a sub-folder named by its side.
+competition are published. Sets of several pixel recipes are sub-folders, named as `folder_name` says.
 
 A finished set holds nothing of how it was built: the same films give the same bytes for any number of workers.
 """
 
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ import pandas as pd
 
 from siim_kernel.errors import ImageSetError, RecipeError
 from siim_kernel.files import sha256, write_atomically
-from siim_kernel.pixels import published
+from siim_kernel.pixels import images, pictures, published
 from siim_kernel.pixels.published import META
 from siim_kernel.pixels.stores import IMAGES
 from siim_kernel.recipes.recipe import PixelRecipe
@@ -39,6 +40,27 @@ class ImageSet:
     images: object
     table: pd.DataFrame
     recipe: PixelRecipe
+
+
+def folder_name(pixels):
+    """What the folder of a set is called beside sets of other pixel recipes: 299, 299-equalised, 512-pad, 512-p1-99."""
+    low, high = (f"{value:.12g}" for value in pixels.percentiles)
+    default = PixelRecipe(size=pixels.size)
+    parts = [str(pixels.size)]
+    parts += ["equalised"] if pixels.equalise else []
+    parts += [pixels.aspect] if pixels.aspect != default.aspect else []
+    parts += [f"p{low}-{high}"] if pixels.percentiles != default.percentiles else []
+    return "-".join(parts)
+
+
+def folder_of(folder, pixels):
+    """The folder of the set of a pixel recipe, given that of a build: a sub-folder where the build has one for it, else `folder`.
+
+    Only names are looked at: `open_set` says what is there. Builds of earlier versions are named by their side alone.
+    """
+    folder = Path(folder)
+    places = (folder / name for name in (folder_name(pixels), str(pixels.size)))
+    return next((place for place in places if place.is_dir()), folder)
 
 
 def _set_files(folder):
@@ -107,13 +129,31 @@ class _Files:
         return len(self.paths)
 
     def __getitem__(self, index):
-        if np.ndim(index):
-            return np.stack([self[place] for place in index])
-        square = cv2.imread(str(self.paths[index]), cv2.IMREAD_GRAYSCALE)
+        return np.stack([self._square(self.paths[place]) for place in index]) if np.ndim(index) else self._square(self.paths[index])
+
+    def _square(self, path):
+        square = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if square is None or square.shape != self.shape[1:]:
             found = "not readable" if square is None else f"{square.shape[0]}x{square.shape[1]}"
-            raise ImageSetError(f"{self.paths[index]} is {found}; the set's squares are {self.shape[1]}x{self.shape[2]}")
+            raise ImageSetError(f"{path} is {found}; the set's squares are {self.shape[1]}x{self.shape[2]}")
         return square
+
+
+class _Rendered(_Files):
+    """The squares that a build makes of the films of a published copy, each made when it is asked for."""
+
+    def __init__(self, paths, recipe):
+        super().__init__(paths, recipe.size)
+        self.recipe = recipe
+
+    def _square(self, path):
+        try:
+            return images.render(pictures.read_picture(path), self.recipe)
+        except ImageSetError as error:
+            raise ImageSetError(
+                f"{path} cannot be read: {error}; mend it, or build an image set of the copy with `siim-kernel build-images`, which "
+                f"leaves such films out"
+            ) from None
 
 
 def open_set(folder, recipe=None):
@@ -121,15 +161,16 @@ def open_set(folder, recipe=None):
 
     recipe  the pixel recipe it must have been made by; ImageSetError with both sides where it was another
 
-    A copy published as PNG or JPG (see `published`) opens too: its pixel recipe is then its side and otherwise unknown.
-    Raises ImageSetError where the folder is no finished set.
+    A copy published as PNG or JPG (see `published`) opens too, at its own size: its squares are rendered by the pixel recipe
+    (without one, by the default of that size) as they are read, to the same bytes as in a set built of it, which is quicker to read
+    again. Films without a file are left out. Raises ImageSetError where the folder is no finished set.
     """
     folder = Path(folder)
     if not (folder / RECIPE).exists():
         if not (folder / SCRATCH).exists() and published.find(folder):
             return _open_published(folder, recipe)
         nested = sorted(path.parent.name for path in folder.glob(f"*/{RECIPE}"))
-        remedy = f"it holds the sizes {', '.join(nested)}: name one of them" if nested else "build it with `siim-kernel build-images`"
+        remedy = f"it holds the sets {', '.join(nested)}: name one of them" if nested else "build it with `siim-kernel build-images`"
         if (folder / SCRATCH).exists():
             remedy = "its build was interrupted: run the same `siim-kernel build-images` again, it goes on"
         raise ImageSetError(f"{folder} is no finished image set ({RECIPE} is missing); {remedy}")
@@ -175,16 +216,28 @@ def require_recipe(made_by, wanted, where):
 
 def _open_published(folder, recipe):
     """A published copy of the competition: what else the table of a set holds stays empty."""
-    films = published.films(folder)
-    first = cv2.imread(films.path[0], cv2.IMREAD_GRAYSCALE)
-    if first is None or first.shape[0] != first.shape[1]:
-        found = "not readable as an image" if first is None else f"{first.shape[0]}x{first.shape[1]}, not a square"
-        raise ImageSetError(f"{films.path[0]} is {found}")
-    made_by = PixelRecipe(size=first.shape[0])
+    films = published.films(folder, recipes=[recipe] if recipe else [])
+    films = films[films["path"].map(os.path.exists)].reset_index(drop=True)
+    made_by = replace(recipe or PixelRecipe(size=_side(films["path"])), size=_side(films["path"]))
     require_recipe(made_by, recipe, folder)
     known = {name: films[name] for name in ("image", "split", "rows", "columns")}
     table = pd.DataFrame(dict.fromkeys(COLUMNS, "") | known | {"source": "competition"})[list(COLUMNS)]
-    return ImageSet(folder, _Files(films["path"].tolist(), made_by.size), table, made_by)
+    return ImageSet(folder, _Rendered(films["path"].tolist(), made_by), table, made_by)
+
+
+def _side(paths):
+    """The side of the first square that can be read."""
+    reasons = []
+    for path in paths:
+        try:
+            rows, columns = pictures.read_picture(path).pixels.shape
+        except ImageSetError as error:
+            reasons.append(str(error))
+            continue
+        if rows != columns:
+            raise ImageSetError(f"{path} is {rows}x{columns}, not a square; copies are published as squares")
+        return rows
+    raise ImageSetError(f"none of the {len(paths)} films of this copy can be read; the first, {paths[0]}: {reasons[0]}")
 
 
 class _Joined:

@@ -47,9 +47,10 @@ def films(folder, splits=None, recipes=()):
     splits  of "train" and "test"; by default those that have a folder, as the training films are often downloaded alone
     recipes pixel recipes for which the films are wanted
 
-    rows and columns are those of the DICOM, file is the path within the copy; the order is that of `meta.csv`. Raises
-    ImageSetError where there is no copy, its `meta.csv` is wrong, an image of the splits has no file, or two, or a recipe wants
-    the shape of the films, which was lost when they were stretched to squares.
+    rows and columns are those of the DICOM, file is the path within the copy; the order is that of `meta.csv`. An image without a
+    file keeps its row, with the path where the file should be: reading says that there is none. Raises ImageSetError where there
+    is no copy, its `meta.csv` is wrong, no image of the splits has a file, one has two, or a recipe wants the shape of the films,
+    which was lost when they were stretched to squares.
     """
     shaped = [recipe.aspect for recipe in recipes if recipe.aspect != "stretch"]
     if shaped:
@@ -64,10 +65,13 @@ def films(folder, splits=None, recipes=()):
         raise ImageSetError(f"{place / META} names no images of {' or '.join(splits or SPLITS)}/ here; is the folder whole?")
     files = {split: _files(place, split) for split in splits}
     paths = [files[row.split].get(row.image) for row in meta.itertuples()]
-    lacking = [row for row, path in zip(meta.itertuples(), paths, strict=True) if path is None]
-    if lacking:
-        first, more = lacking[0], f" ({len(lacking)} of {len(meta)} images have none)" if len(lacking) > 1 else ""
-        raise ImageSetError(f"{place}: image {first.image} of {META} has no file under {first.split}/{more}; copy or download it again")
+    some = next((path for path in paths if path), None)
+    if some is None:
+        raise ImageSetError(
+            f"{place}: none of the {len(meta)} images that {META} names under {' or '.join(splits)}/ has a file there, the first is "
+            f"{meta.image[0]}; copy or download them again"
+        )
+    paths = [path or place / row.split / f"{row.image}{some.suffix}" for row, path in zip(meta.itertuples(), paths, strict=True)]
     named = {"path": [str(path) for path in paths], "file": [path.relative_to(place).as_posix() for path in paths]}
     return meta.assign(study="", series="", **named)
 

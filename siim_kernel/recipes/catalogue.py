@@ -1,15 +1,36 @@
 """All recipes by name: the project's own, the thesis's, the article's."""
 
 from siim_kernel.errors import RecipeError
+from siim_kernel.labels import SCHEMES
 from siim_kernel.recipes.article import ARTICLE
+from siim_kernel.recipes.augmentations import AUGMENTATION_A, AUGMENTATION_B, AUGMENTATION_C
 from siim_kernel.recipes.main import OWN
 from siim_kernel.recipes.storing import to_dict
-from siim_kernel.recipes.thesis import AUGMENTATION_A, AUGMENTATION_B, AUGMENTATION_C, THESIS
+from siim_kernel.recipes.thesis import THESIS
 
 PUBLISHED = {published.recipe.name: published for published in (*THESIS, *ARTICLE)}
 RECIPES = (*OWN, *(published.recipe for published in PUBLISHED.values()))
+SHARED_WITH_START = ("network", "width", "middle", "heads", "top", "pixels")  # without these a start's weights do not fit, or mislead
 HEADINGS = ("recipe", "model", "section", "labels", "network", "square", "augmentation", "phases", "expected %")
 LETTERS = {AUGMENTATION_A: "A", AUGMENTATION_B: "B", AUGMENTATION_C: "C"}
+
+
+def require_starts(recipes):
+    """RecipeError where a recipe starts from one that is not among `recipes`, or whose weights do not fit its network."""
+    named = {recipe.name: recipe for recipe in recipes}
+    for recipe in recipes:
+        if not recipe.start:
+            continue
+        if recipe.start not in named or recipe.start == recipe.name:
+            raise RecipeError(f"recipe {recipe.name} starts from {recipe.start!r}; there are {', '.join(named)}")
+        start = named[recipe.start]
+        other = [name for name in SHARED_WITH_START if getattr(recipe, name) != getattr(start, name)]
+        other += ["labels"] if len(SCHEMES[recipe.labels].labels) != len(SCHEMES[start.labels].labels) else []
+        if other:
+            raise RecipeError(f"recipe {recipe.name} starts from {start.name}, which has another {', '.join(other)}")
+
+
+require_starts(RECIPES)
 
 
 def by_name(name):
@@ -45,6 +66,8 @@ def expected_text(recipe):
     if published.measures:
         auc, accuracy = published.measures["AUC"][0], published.measures["accuracy"][0]
         return f"AUC {auc:.4f}, {accuracy:.2f}"
+    if published.figures:
+        return ", ".join(f"{name} {value:.2f}" for name, value in published.figures.items())
     texts = [" / ".join(f"{value:.2f}" for value in published.accuracy)] if published.accuracy else []
     texts += [f"final test {published.final_test:.2f}"] if published.final_test is not None else []
     return ", ".join(texts)
@@ -91,6 +114,7 @@ def printed_lines(recipe):
         )
     lines += [f"hit rates, {films}, phase {phase}: {'/'.join(map(str, rates))} %" for films, phase, rates in published.hit_rates]
     lines += [f"{name}: {value:g} +- {spread:g}" for name, (value, spread) in (published.measures or {}).items()]
+    lines += [f"{name}: {value:.2f}" for name, value in (published.figures or {}).items()]
     lines += [f"loss: {published.loss:g}"] if published.loss is not None else []
     lines += [f"inferred, not printed: {', '.join(published.inferred)}"] if published.inferred else []
     return (*lines, *([published.remark] if published.remark else []))

@@ -8,16 +8,19 @@ import math
 from dataclasses import dataclass
 
 from siim_kernel.errors import RecipeError
-from siim_kernel.labels import SCHEMES
+from siim_kernel.labels import SCHEMES, SOURCE_CLASSES
 
 NETWORKS = ("xception", "narrow_xception", "cnn9", "vgg16", "vgg19", "resnet18", "resnet50", "inception_v3", "densenet121", "alexnet")
 HEADS = ("study", "none")
-TOP = ("pooling", "batch_norm", "relu", "flatten", "dense256", "dropout")
-SPLITS = ("patient", "image", "union", "thesis_final_test", "thesis_folder", "thesis_array", "thesis_union", "thesis_continued")
-SOURCES = ("competition", "radiography")
+TOP = ("pooling", "batch_norm", "relu", "flatten", "dense256", "fc6", "fc7", "dropout")
+VECTORS = ("cnn9",)  # the networks that end in a vector of their own, which is neither pooled nor flattened
+SPLITS = ("patient", "study", "image", "union", "thesis_final_test", "thesis_folder", "thesis_array", "thesis_union", "thesis_continued")
+UNIONS = ("union", "thesis_union")  # the splits of several sources
+SOURCES = tuple(SOURCE_CLASSES)
 ASPECTS = ("stretch", "pad")
 SCALINGS = ("backbone", "unit")
 OPTIMIZERS = ("sgd", "adam", "nadam", "rmsprop")
+LOSSES = ("categorical_crossentropy", "sparse_categorical_crossentropy")
 BALANCES = ("none", "class_weights", "sampling")
 
 
@@ -72,9 +75,10 @@ class Augmentation:
 
     flip         probability of a left-right mirror, 0..1; vertical_flip: of a top-bottom one
     rotate       degrees to either side
-    zoom         share: 0.1 is a scale in 0.9..1.1; zoom_axes: "together", or "apart" for a scale of its own in x and in y
-    shift        share of the side, in x and in y
-    shear        degrees to either side
+    zoom         share: with 0.1 the square shows 0.9..1.1 of the film's side; zoom_axes: "together", or "apart" for a share of its
+                 own in x and in y
+    shift        share of the film's side, in x and in y
+    shear        degrees to either side, by which columns lean
     brightness   two factors on the greys
     contrast     two factors about the image's mean grey
     gamma        two exponents on greys in 0..1
@@ -148,7 +152,9 @@ class Recipe:
     width, middle   of `narrow_xception`: factor on the filters, middle-flow blocks
     labels          scheme of `labels.SCHEMES` whose labels the study head tells apart
     heads           outputs: "study" (softmax over the labels), "none" (sigmoid; with the four study classes only)
-    top             layers between the backbone and the heads, in order; dropout and dense256 are layers too
+    top             layers between the backbone and the heads, in order: global average pooling, batch norm, ..., dense256 (relu), and
+                    fc6 and fc7, the fully connected layers of AlexNet and VGG: 4,096 units with relu, dropout behind each
+    loss            of the study head, by Keras's name; the sparse one is the same number, computed from the label's place
     loss_weights    one weight a head
     batch_norm      "trained": its statistics follow the training batches; "kept": those of the loaded weights stay put
     scaling         "backbone": what the network was made for; "unit": greys divided by 255
@@ -158,7 +164,7 @@ class Recipe:
     keep            "best": weights of the lowest validation loss; "last": those of the last epoch
     mixed_precision float16 compute where a GPU has it
     flip_average    prediction is the mean over the film and its mirror
-    sources         of films, joined in this order
+    sources         of films, joined in this order; the first is the competition
     split, n_folds  how the films are parted where no folds CSV is given: one of `SPLITS`, see `competition.splits`
     start           name of the recipe whose run's weights are the start, "" for none
     """
@@ -174,6 +180,7 @@ class Recipe:
     labels: str = "study_label"
     heads: tuple[str, ...] = HEADS
     top: tuple[str, ...] = ("pooling", "dropout")
+    loss: str = "categorical_crossentropy"
     loss_weights: tuple[float, ...] = (1.0, 1.0)
     batch_norm: str = "trained"
     scaling: str = "backbone"
@@ -220,8 +227,26 @@ class Recipe:
                 isinstance(value, tuple) and set(value) <= set(known) and len(set(value)) == len(value),
                 f"recipe {self.name}: {name} is a tuple out of {', '.join(known)}, got {value!r}",
             )
+        _require(
+            self.network in VECTORS or {"pooling", "flatten"} & set(self.top),
+            f"recipe {self.name}: the top of {self.network} makes a vector of its features: pooling or flatten is needed, got {self.top!r}",
+        )
+        _require(self.sources[:1] == SOURCES[:1], f"recipe {self.name}: the first of the sources is {SOURCES[0]}, got {self.sources!r}")
+        for source in self.sources:
+            _require(
+                SCHEMES[self.labels].knows(source), f"recipe {self.name}: {self.labels} has no label for the classes of the source {source}"
+            )
         _require(self.split in SPLITS, f"recipe {self.name}: split is one of {', '.join(SPLITS)}, got {self.split!r}")
+        _require(
+            self.split not in UNIONS or len(self.sources) > 1,
+            f"recipe {self.name}: the split {self.split} is of several sources, got {self.sources!r}",
+        )
         _require(isinstance(self.start, str), f"recipe {self.name}: start is the name of a recipe, got {self.start!r}")
+        _require(
+            not (self.start and self.weights),
+            f"recipe {self.name}: it starts from the weights of {self.start} or from {self.weights}, not from both",
+        )
+        _require(self.loss in LOSSES, f"recipe {self.name}: loss is one of {', '.join(LOSSES)}, got {self.loss!r}")
         _require(
             isinstance(self.loss_weights, tuple) and len(self.loss_weights) == len(self.heads),
             f"recipe {self.name}: one loss weight a head is needed, got {self.loss_weights!r} for {len(self.heads)}",

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from siim_kernel import cli, kernels
-from siim_kernel.competition import external
+from siim_kernel.competition import external, external_metadata
 from siim_kernel.errors import ImageSetError, MountError, TableError
 from siim_kernel.labels import EXTERNAL_CLASSES
 from siim_kernel.pixels import imagesets
@@ -67,7 +67,7 @@ def test_a_row_says_what_is_known_of_a_film(published):
     }
 
 
-@pytest.mark.parametrize("above", ["", "one", "one/two"])
+@pytest.mark.parametrize("above", ["", "one", "one/two", "one/two/three"])
 @pytest.mark.parametrize("inner", ["", "images", "Images"])
 def test_layouts(tmp_path, above, inner):
     place = radiography.make(tmp_path / "mount" / above, 2, inner)
@@ -76,8 +76,8 @@ def test_layouts(tmp_path, above, inner):
     assert set(found.counts.values()) == {2}
 
 
-def test_a_database_three_folders_deep_is_not_looked_for(tmp_path):
-    radiography.make(tmp_path / "mount/one/two/three", 1)
+def test_a_database_four_folders_deep_is_not_looked_for(tmp_path):
+    radiography.make(tmp_path / "mount/one/two/three/four", 1)
     with pytest.raises(MountError, match="mount holds no class folder .*; found there: one/"):
         external.read(tmp_path / "mount")
 
@@ -120,12 +120,12 @@ def test_what_does_not_match_is_named_and_every_file_kept(database):
         "1 folders are of no class and are not read: Tuberculosis",
         "2 files and folders are no films and are not read: Normal/more, Normal/images/list.txt",
         "class COVID has no COVID.metadata.xlsx: where its films come from is not known",
-        "1 rows of Normal.metadata.xlsx name a film again (the first counts): normal-1",
+        "2 rows of Normal.metadata.xlsx name a film again (the first counts): normal-1, Normal 2",
         "1 rows of Normal.metadata.xlsx name no film",
         "2 tables are of no class, or a second one, and are not read: Other.xlsx, Normal.metadata (1).xlsx",
         "4 files have no row in the metadata (they are kept): COVID/images/COVID-1.png, COVID/images/COVID-2.png, "
         "COVID/images/COVID-3.png, Normal/images/Normal-3.png",
-        "8 rows of the metadata have no file: Normal-20, Normal-21, Normal-22, Normal-23, Normal-24, ...",
+        "7 rows of the metadata have no file: Normal-20, Normal-21, Normal-22, Normal-23, Normal-24, ...",
     )
     assert set(found.counts.values()) == {3}
     assert found.images.url[found.images.image == "Normal-3"].tolist() == [""]
@@ -139,16 +139,37 @@ def found_in(folder, word):
     return [file for file in external.read(folder).images.file if word in file]
 
 
-def test_a_missing_class_lists_what_is_there(database):
+def test_a_database_of_fewer_classes_names_those_that_lack(database):
     shutil.rmtree(database / "Normal")
-    with pytest.raises(MountError, match=r"lacks the class folder Normal; found there: COVID.metadata.xlsx, COVID/, Lung_Opacity"):
-        external.read(database)
+    found = external.read(database)
+    assert found.problems == ("1 classes have no film here: Normal",)
+    assert found.counts == {"covid_19": 3, "LO": 3, "NORMAL": 0, "VIRALNEU": 3}
+    assert found.lines() == ["warning: 1 classes have no film here: Normal", f"{database}: 3 covid_19, 3 LO, 0 NORMAL, 3 VIRALNEU"]
     shutil.rmtree(database / "COVID")
-    with pytest.raises(MountError, match=r"lacks the class folders COVID, Normal; found there"):
-        external.read(database)
-    (database / "COVID").mkdir()
-    (database / "Normal" / "masks").mkdir(parents=True)
-    with pytest.raises(MountError, match=r"COVID holds no PNG or JPG file; found there: nothing"):
+    (database / "COVID" / "masks").mkdir(parents=True)
+    found = external.read(database)
+    assert found.problems[0] == "2 classes have no film here: COVID, Normal"
+    assert found.problems[1:] == ("3 rows of the metadata have no file: COVID-1, COVID-2, COVID-3",)
+    assert len(found.images) == 6
+
+
+def test_the_first_release(tmp_path):
+    for folder, name in (("COVID-19", "COVID-19"), ("NORMAL", "NORMAL"), ("Viral Pneumonia", "Viral Pneumonia")):
+        (tmp_path / folder).mkdir()
+        for number in (1, 2):
+            radiography.write(tmp_path / folder / f"{name} ({number}).png", number)
+        table = f"{name}.matadata.xlsx" if folder == "Viral Pneumonia" else f"{name}.metadata.xlsx"
+        radiography.metadata(tmp_path / table, [f"{name}({number})" for number in (1, 2)])
+    found = external.read(tmp_path)
+    assert found.problems == ("1 classes have no film here: Lung_Opacity",)
+    assert found.images.image.tolist() == [f"{name} ({n})" for name in ("COVID-19", "NORMAL", "Viral Pneumonia") for n in (1, 2)]
+    assert (found.images.url != "").all()
+
+
+def test_no_film_at_all_is_an_error(database):
+    for title, *_ in radiography.CLASSES:
+        shutil.rmtree(database / title / "images")
+    with pytest.raises(MountError, match=r"holds no PNG or JPG file in its class folders; found there: COVID.metadata.xlsx, COVID/, Lung"):
         external.read(database)
 
 
@@ -163,7 +184,7 @@ def test_folders_that_are_no_database(tmp_path, database):
         external.read(tmp_path)
 
 
-def test_one_name_for_two_films_is_refused(database):
+def test_one_name_for_two_films_of_a_class_is_refused(database):
     (database / "normal").mkdir()
     with pytest.raises(MountError, match="two folders of the class NORMAL: Normal and normal; remove one"):
         external.read(database)
@@ -171,6 +192,143 @@ def test_one_name_for_two_films_is_refused(database):
     shutil.copy(database / "Normal" / "images" / "Normal-1.png", database / "Normal" / "NORMAL-1.PNG")
     with pytest.raises(TableError, match=r"one name, two films: .*NORMAL-1.PNG and .*images/Normal-1.png; remove the one"):
         external.read(database)
+
+
+def test_films_of_two_classes_with_one_name_get_the_class_before_their_ids(database):
+    names = {"COVID": ("1", "2", "only"), "Lung_Opacity": ("1", "x-1-1", "x-11"), "Normal": ("1", "2", "X-1-1"), "Viral Pneumonia": "123"}
+    for number, (title, stems) in enumerate(names.items()):
+        for old, stem in enumerate(stems, start=1):
+            (database / title / "images" / f"{title}-{old}.png").unlink()
+            radiography.write(database / title / "images" / f"{stem}.png", 10 * number + old)
+        radiography.metadata(database / f"{title}.metadata.xlsx", stems)
+    found = external.read(database)
+    assert found.images.image.tolist() == [
+        "COVID-1", "COVID-2", "only", "Lung_Opacity-1", "Lung_Opacity-x-1-1", "x-11", "Normal-1", "Normal-2", "Normal-X-1-1",
+        "Viral Pneumonia-1", "Viral Pneumonia-2", "3",
+    ]  # fmt: skip
+    assert (found.images.url != "").all()
+    assert found.problems == (
+        "9 files have the name of another film (their ids have the class before it): COVID/images/1.png, COVID/images/2.png, "
+        "Lung_Opacity/images/1.png, Lung_Opacity/images/x-1-1.png, Normal/images/1.png, ...",
+    )
+    assert found.classes["Normal-2"] == "NORMAL"
+    assert found.images.study.equals(found.images.image)
+
+
+def test_an_id_made_with_its_class_that_another_file_has_already(database):
+    for title in ("COVID", "Normal"):
+        radiography.write(database / title / "images" / "1.png", 7)
+    found = external.read(database)
+    files = dict(zip(found.images.image, found.images.file, strict=True))
+    assert (files["COVID-1"], files["COVID-COVID-1"]) == ("COVID/images/1.png", "COVID/images/COVID-1.png")
+    assert len(files) == len(found.images) == 14
+
+
+# Re-uploads.
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("Training", "val", "Test")])
+def test_a_database_in_parts(tmp_path, names):
+    for number, name in enumerate(names):
+        radiography.make(tmp_path / "mount" / "data" / name, number + 1)
+        if number:
+            for path in (tmp_path / "mount" / "data" / name).rglob("images/*.png"):
+                path.rename(path.with_stem(path.stem.replace("-", f"-{number}")))
+        for path in (tmp_path / "mount" / "data" / name).glob("*.xlsx"):
+            path.unlink()
+    for title, *_ in radiography.CLASSES:
+        stems = [path.stem for path in (tmp_path / "mount").rglob(f"images/{title}-*.png")]
+        radiography.metadata(tmp_path / "mount" / "data" / f"{title}.metadata.xlsx", stems)
+    found = external.read(tmp_path / "mount")
+    assert found.problems == ()
+    assert found.folder == tmp_path / "mount" / "data"
+    assert set(found.counts.values()) == {sum(range(1, len(names) + 1))}
+    assert f"{names[0]}/COVID/images/COVID-1.png" in set(found.images.file)
+    assert set(found.images.split) == {"train"}
+    assert (found.images.url != "").all()
+
+
+def test_names_that_repeat_between_parts(tmp_path):
+    for name in ("train", "test"):
+        radiography.make(tmp_path / name, 1)
+        radiography.write(tmp_path / name / "COVID" / f"{name}.png", 5)
+    found = external.read(tmp_path)
+    assert found.images.image[found.images["class"] == "covid_19"].tolist() == [
+        "COVID-test-COVID-1",
+        "test",
+        "COVID-train-COVID-1",
+        "train",
+    ]
+    assert len(found.images) == found.images.image.nunique() == 10
+    assert (found.images.url == "").sum() == 2  # train.png and test.png
+
+
+def test_parts_with_metadata_of_their_own(tmp_path):
+    for number, name in enumerate(("train", "test")):
+        radiography.make(tmp_path / name, 2)
+        for path in (tmp_path / name).rglob("images/*.png"):
+            path.rename(path.with_stem(path.stem.replace("-", f"-{number}")))
+        for title, *_ in radiography.CLASSES:
+            radiography.metadata(tmp_path / name / f"{title}.metadata.xlsx", [f"{title}-{number}{film}" for film in (1, 2)])
+    found = external.read(tmp_path)
+    assert found.problems == ()
+    assert len(found.images) == 16
+    assert (found.images.url != "").all()
+
+
+@pytest.mark.parametrize("inner", ["train", "COVID", "covid-19", "test/images", "COVID/images"])
+def test_class_folders_with_one_more_level(database, inner):
+    (database / "COVID" / "images").rename(database / "moved")
+    (database / "COVID" / inner).parent.mkdir(parents=True, exist_ok=True)
+    (database / "moved").rename(database / "COVID" / inner)
+    found = external.read(database)
+    assert found.problems == ()
+    assert set(found.counts.values()) == {3}
+    assert f"COVID/{inner}/COVID-1.png" in set(found.images.file)
+
+
+def test_films_and_masks_in_trees_of_their_own(database, tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / "other" / name).mkdir(parents=True)
+        for title, *_ in radiography.CLASSES:
+            (database / title / name).rename(tmp_path / "other" / name / title)
+    for path in database.glob("*.xlsx"):
+        path.rename(tmp_path / "other" / path.name)
+    found = external.read(tmp_path / "other")
+    assert found.problems == ()
+    assert found.images.file.iloc[0] == "COVID/COVID-1.png"
+    assert len(found.images) == 12
+
+
+# The metadata.
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["{} metadata.xlsx", "{}_metadata.xlsx", "{}-Metadata.XLSX", "{}.METADATA.xlsx", "{}metadata.xlsx", "{}.xlsx", "{}.metadata(1).xlsx"],
+)
+def test_workbooks_under_other_names(database, name):
+    for title, *_ in radiography.CLASSES:
+        (database / f"{title}.metadata.xlsx").rename(database / name.format(title.replace(" ", "_").upper()))
+    found = external.read(database)
+    assert found.problems == ()
+    assert (found.images.url != "").all()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("COVID-1.png", "COVID 1"), ("COVID-1", "covid_1.PNG"), ("COVID (1)", "COVID-1.jpeg"), ("Lung_Opacity-12", "LungOpacity 12 "),
+        ("x-1-1", "X_1.1"), ("a.b-2", "AB2"),
+    ],
+)  # fmt: skip
+def test_names_that_mean_one_film(one, other):
+    assert external_metadata.key(one) == external_metadata.key(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("x-1-1", "x-11"), ("COVID-1", "COVID-01"), ("COVID-1", "COVID-1 (1)"), ("a1", "b1")])
+def test_names_that_mean_two_films(one, other):
+    assert external_metadata.key(one) != external_metadata.key(other)
 
 
 @pytest.mark.parametrize("content", ["nothing", "text", "cut", "zip", "html"])
@@ -258,7 +416,7 @@ def test_an_interrupted_build_goes_on_and_a_finished_one_stays(published, tmp_pa
     built = kernels.build_external(published, tmp_path / "set", pixels, workers=1, progress=lambda *now: done.append(now), say=str)
     assert (built.images, len(done)) == (12, 1)
     kernels.build_external(published, tmp_path / "other", pixels, workers=1, say=str)
-    for size in ("16", "24"):
+    for size in ("16-equalised", "24-pad"):
         assert (tmp_path / "set" / size / "SHA256SUMS").read_bytes() == (tmp_path / "other" / size / "SHA256SUMS").read_bytes()
 
 
@@ -281,7 +439,7 @@ def test_the_kernel_on_both_layouts_of_kaggle(published, tmp_path, monkeypatch, 
     shutil.copytree(published, root / layout / published.name, copy_function=os.link)
     monkeypatch.setenv("SIIM_KERNEL_INPUT", str(root))
     monkeypatch.setenv("SIIM_KERNEL_WORKING", str(tmp_path / "working"))
-    monkeypatch.setattr(catalogue, "RECIPES", (replace(main.SMALL, name="main", pixels=PixelRecipe(size=16)),))
+    monkeypatch.setattr(catalogue, "RECIPES", (replace(main.SMALL, name="thesis-union", pixels=PixelRecipe(size=16)),))
     monkeypatch.setattr(kernels, "cores", lambda: 1)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)  # pip: the package is here
@@ -326,6 +484,14 @@ def test_planted_overlaps_are_found(sources):
         "  competition c2 = radiography COVID-2",
         "  ...",
     ]
+
+
+def test_overlaps_of_known_duplicates_read_no_film(sources):
+    sets = [imagesets.open_set(sources / "copy"), imagesets.open_set(sources / "external")]
+    unread = [replace(each, images=None) for each in sets]
+    found = external.overlaps(unread, [("COVID-2", "c2"), ("c0", "c1"), ("COVID-4", "c4", "gone"), ("Normal-1", "gone")])
+    assert found == external.overlaps(sets)
+    assert external.overlaps(unread, []).lines() == ["no film stands in more than one of the sources competition, radiography"]
 
 
 def test_what_is_twice_in_one_source_is_no_overlap(sources):

@@ -170,7 +170,7 @@ def test_folds_of_others(tmp_path):
         ("imageid,fold\ni0,0\n", "has no fold for 1 of 2 images, the first is i1"),
         ("imageid,fold\ni0,0\ni1,\n", "line 3: a fold is a whole number, got ''"),
         ("imageid,fold\ni0,0.5\ni1,1\n", "line 2: a fold is a whole number, got '0.5'"),
-        ("imageid,fold\ni0,-1\ni1,1\n", "line 2: a fold is a whole number, got '-1'"),
+        ("imageid,fold\ni0,-2\ni1,1\n", "line 2: a fold is a whole number, got '-2'"),
         ("imageid,fold\ni0,99999999999999999999\ni1,1\n", "line 2: a fold is a whole number"),
         ("imageid,fold\ni0,0\ni1,1\ni0_image,1\n", "line 4: image i0 occurs again"),
         ("image,fold\ni0,0\n", "lacks the column imageid; it has image, fold"),

@@ -4,7 +4,7 @@ import pytest
 
 from siim_kernel.competition import schemes, tables
 from siim_kernel.errors import RecipeError, TableError
-from siim_kernel.labels import SCHEMES, STUDY_CLASSES, Scheme
+from siim_kernel.labels import BOXED, NONE, NOT_READ, SCHEMES, STUDY_CLASSES, Scheme
 
 EIGHT = ("negative", "typical", "indeterminate", "atypical", "covid_19", "LO", "NORMAL", "VIRALNEU")
 
@@ -73,29 +73,76 @@ PRIORS = films(*["negative"] * 10, *["typical"] * 4, *["indeterminate"] * 3, "at
 
 
 @pytest.mark.parametrize(
-    ("name", "rows", "none"),
+    ("name", "rows"),
     [
-        ("study_label", np.eye(4), [1, 0, 0, 0]),
-        ("label_opacity", [[1, 0, 0, 0], [0, 4 / 8, 3 / 8, 1 / 8]], [1, 0]),
-        ("label_n_Covid_19", [[10 / 14, 0, 3 / 14, 1 / 14], [0, 1, 0, 0]], [1, 0]),
-        ("label_opacity_3l", [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 3 / 4, 1 / 4]], [1, 0, 0]),
+        ("study_label", np.eye(4)),
+        ("label_opacity", [[1, 0, 0, 0], [0, 4 / 8, 3 / 8, 1 / 8]]),
+        ("label_n_Covid_19", [[10 / 14, 0, 3 / 14, 1 / 14], [0, 1, 0, 0]]),
+        ("label_opacity_3l", [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 3 / 4, 1 / 4]]),
         (
             "union_study_label",
             [*np.eye(4), [0, 1, 0, 0], [0, 0, 3 / 4, 1 / 4], [1, 0, 0, 0], [0, 0, 3 / 4, 1 / 4]],
-            [1, 0, 0, 0, 0, 0, 1, 0],
         ),
-        ("2L_opacity_no_opacity", [[1, 0, 0, 0], [0, 4 / 8, 3 / 8, 1 / 8]], [1, 0]),
-        ("2L_covid_no_covid", [[10 / 14, 0, 3 / 14, 1 / 14], [0, 1, 0, 0]], [1, 0]),
+        ("2L_opacity_no_opacity", [[1, 0, 0, 0], [0, 4 / 8, 3 / 8, 1 / 8]]),
+        ("2L_covid_no_covid", [[10 / 14, 0, 3 / 14, 1 / 14], [0, 1, 0, 0]]),
     ],
 )
-def test_labels_become_study_classes(name, rows, none):
+def test_labels_become_study_classes(name, rows):
     scheme = SCHEMES[name]
     if name == "union_study_label":
         assert scheme.labels == EIGHT
     found = schemes.to_study(scheme, PRIORS)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, rows, rtol=0, atol=1e-15)
-    assert schemes.to_none(scheme).tolist() == none
+    # Of films read without a box exactly where they are negative, a label is none as often as it is negative.
+    read = PRIORS.assign(reading=np.where(PRIORS["label"] == "negative", NONE, BOXED))
+    np.testing.assert_allclose(schemes.to_none(scheme, read), found[:, 0], rtol=0, atol=1e-15)
+
+
+def readings(**counts):
+    """A training table: of each class how many films are boxed, none and not read."""
+    rows = [
+        (label, reading)
+        for label, numbers in counts.items()
+        for number, reading in zip(numbers, (BOXED, NONE, NOT_READ), strict=True)
+        for _ in range(number)
+    ]
+    made = pd.DataFrame(rows, columns=["label", "reading"])
+    return made.assign(image_label=np.where(made["reading"] == BOXED, "opacity", "none"))
+
+
+# Of 10 typical films 6 are boxed, 2 none and 2 were not read, and so on; external films beside them do not count.
+READ = readings(negative=(0, 10, 0), typical=(6, 2, 2), indeterminate=(3, 1, 4), atypical=(2, 2, 0), covid_19=(0, 0, 9), NORMAL=(0, 5, 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "none"),
+    [
+        ("study_label", [1, 2 / 8, 1 / 4, 2 / 4]),
+        ("image_label", [1, 0]),
+        ("label_opacity", [1, 5 / 16]),
+        ("label_n_Covid_19", [13 / 18, 2 / 8]),  # negative, indeterminate and atypical films are one label
+        ("label_opacity_3l", [1, 2 / 8, 3 / 8]),
+        ("union_study_label", [1, 2 / 8, 1 / 4, 2 / 4, 2 / 8, 3 / 8, 1, 3 / 8]),
+        ("2L_opacity_no_opacity", [1, 5 / 16]),
+        ("2L_covid_no_covid", [13 / 18, 2 / 8]),
+    ],
+)
+def test_none_of_a_label_is_counted_on_films_that_were_read(name, none):
+    found = schemes.to_none(SCHEMES[name], READ)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, none, rtol=0, atol=1e-15)
+
+
+def test_a_label_of_films_that_nobody_read_is_none_as_often_as_negative():
+    unread = readings(negative=(0, 0, 3), typical=(1, 0, 1), indeterminate=(0, 0, 1), atypical=(0, 0, 0))
+    assert schemes.to_none(SCHEMES["label_n_Covid_19"], unread).tolist() == [3 / 4, 0]
+    assert schemes.to_none(SCHEMES["study_label"], unread).tolist() == [1, 0, 0, 0]
+
+
+def test_none_needs_to_know_who_was_read():
+    with pytest.raises(TableError, match="the scheme label_opacity needs the column reading"):
+        schemes.to_none(SCHEMES["label_opacity"], PRIORS)
 
 
 def test_image_labels_become_study_classes():
@@ -106,14 +153,14 @@ def test_image_labels_become_study_classes():
     )  # fmt: skip
     found = schemes.to_study(SCHEMES["image_label"], images)
     np.testing.assert_allclose(found, [[3 / 4, 1 / 4, 0, 0], [0, 2 / 3, 0, 1 / 3]], rtol=0, atol=1e-15)
-    assert schemes.to_none(SCHEMES["image_label"]).tolist() == [1, 0]
 
 
 def test_a_submission_by_hand():
     probabilities = np.array([[0.2, 0.8], [1.0, 0.0]])
     study = probabilities @ schemes.to_study(SCHEMES["label_opacity"], PRIORS)
     np.testing.assert_allclose(study, [[0.2, 0.4, 0.3, 0.1], [1, 0, 0, 0]], atol=1e-15)
-    assert (probabilities @ schemes.to_none(SCHEMES["label_opacity"])).tolist() == [0.2, 1.0]
+    none = probabilities @ schemes.to_none(SCHEMES["label_opacity"], READ)
+    np.testing.assert_allclose(none, [0.2 + 0.8 * 5 / 16, 1.0], atol=1e-15)
 
 
 def test_a_label_of_one_class_needs_no_films():
@@ -130,7 +177,7 @@ def test_a_label_without_films_cannot_be_shared_out():
 
 def test_an_external_class_that_stands_for_nothing():
     scheme = Scheme("made", {"None": ("negative",), "Yes": ("typical", "tuberculosis")})
-    for rule in (lambda: schemes.to_study(scheme, PRIORS), lambda: schemes.to_none(scheme)):
+    for rule in (lambda: schemes.to_study(scheme, PRIORS), lambda: schemes.to_none(scheme, READ)):
         with pytest.raises(RecipeError, match="class tuberculosis of the scheme made stands for no study class; known are NORMAL"):
             rule()
 
@@ -162,6 +209,14 @@ def test_the_304_none_films_of_the_real_tables(real_images):
         "negative": 1736, "typical": 153, "indeterminate": 59, "atypical": 92,
     }  # fmt: skip
     np.testing.assert_allclose(opacity * 4294, [0, 3007 - 153, 1108 - 59, 483 - 92])
+
+
+@pytest.mark.real
+def test_none_of_the_real_tables(real_images):
+    """Of the films that were read 1,736 negative, 86 atypical and one typical are none."""
+    none, yes = schemes.to_none(SCHEMES["label_n_Covid_19"], real_images)
+    np.testing.assert_allclose([none, yes], [1822 / (3327 - 59 - 6), 1 / (3007 - 152)])
+    np.testing.assert_allclose(schemes.to_none(SCHEMES["label_opacity"], real_images), [1, 87 / (4598 - 217)])
 
 
 @pytest.mark.real

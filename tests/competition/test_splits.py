@@ -5,7 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from siim_kernel.competition import folds, schemes, splits, tables
-from siim_kernel.competition.split_report import PARTS, split_report
+from siim_kernel.competition.split_report import PARTS, folds_of, split_lines, split_report
 from siim_kernel.errors import RecipeError, TableError
 from siim_kernel.labels import SCHEMES, STUDY_CLASSES
 
@@ -130,7 +130,7 @@ def test_too_few_films_of_the_competition_for_a_final_test(count):
         splits.thesis_union(union(single(count), external([("COVID", 20, "covid_19")])))
 
 
-@pytest.mark.parametrize("way", ["patient", "image", "thesis_folder", "thesis_array", "thesis_final_test", "thesis_continued"])
+@pytest.mark.parametrize("way", ["patient", "study", "image", "thesis_folder", "thesis_array", "thesis_final_test", "thesis_continued"])
 def test_ways_of_the_competition_refuse_other_sources(way):
     with pytest.raises(TableError, match=f"the split {way} parts films of the competition, the table also has radiography; split by union"):
         splits.make_split(union(single(20), external([("COVID", 2, "covid_19")])), way)
@@ -160,7 +160,7 @@ def test_the_rule_of_keras(count):
 # The project's ways
 
 
-@pytest.mark.parametrize("way", ["patient", "image"])
+@pytest.mark.parametrize("way", ["patient", "study", "image"])
 def test_folds_are_those_of_make_folds(way):
     images = table([(f"i{n}", f"s{n}", f"p{n // 3}", STUDY_CLASSES[n % 4]) for n in range(60)])
     expected = folds.make_folds(images, 3, way, seed=7, duplicates=[("i0", "i59")]).fold
@@ -268,7 +268,7 @@ def test_a_union_that_leaves_nothing_to_hold_out():
 def test_unknown_ways():
     for ask in (splits.make_split, lambda images, way: splits.validating(way)):
         with pytest.raises(
-            RecipeError, match="no split is called 'thesis'; there are patient, image, union, thesis_final_test, thesis_folder"
+            RecipeError, match="no split is called 'thesis'; there are patient, study, image, union, thesis_final_test, thesis_folder"
         ):
             ask(single(5), "thesis")
     with pytest.raises(RecipeError, match="beside a final test films are parted by patient, image, .* got 'union'"):
@@ -428,6 +428,43 @@ def test_the_report_of_a_fold_that_nobody_validates():
 def test_a_split_of_other_films_is_refused():
     with pytest.raises(TableError, match=r"4 films, got folds of shape \(3,\)"):
         split_report(single(4), [0, 1, 1])
+    for wrong in (["0", "1", "1", "0"], [0.0, 1.0, 1.0, 0.0], [0, 1, 1, None]):
+        with pytest.raises(TableError, match="folds are whole numbers, -1 for the final test, got"):
+            split_report(single(4), wrong)
+    with pytest.raises(TableError, match="fold -1 is the final test: it does not validate"):
+        split_report(single(4), [0, 1, 1, -1], -1)
+
+
+@pytest.mark.parametrize("numbers", [(0, 1), (1, 2), (3, 999999)])
+def test_folds_of_any_numbers(numbers):
+    first, second = numbers
+    fold = np.array([first, second, second, -1, second, first])
+    assert folds_of(fold) == [*numbers]
+    report = split_report(single(6), fold)  # without a wish the first fold there is
+    assert report.films == {"training": 3, "validation": 2, "final test": 1}
+    assert report.flaws == ()
+    assert split_report(single(6), fold, second).films == {"training": 2, "validation": 3, "final test": 1}
+    lines = split_lines(single(6), fold)
+    counted = [line for line in lines if line.endswith((" validates:", " final test")) and line[0] in "f0123456789"]
+    assert counted == [
+        f"fold {first} validates:",
+        "3 training, 2 validation, 1 final test",
+        f"fold {second} validates:",
+        "2 training, 3 validation, 1 final test",
+    ]
+    assert lines == split_lines(single(6), fold, (first,)) + split_lines(single(6), fold, (second,))
+    assert not any("no film is in validation" in line for line in lines)
+    assert split_lines(single(6), np.full(6, -1)) == []
+
+
+def test_the_lines_of_a_way_of_the_thesis_are_of_the_fold_that_validates():
+    images = single(10)
+    fold = splits.thesis_folder(images)
+    lines = split_lines(images, fold, splits.validating("thesis_folder"), duplicates=(), label_schemes=[SCHEMES["label_opacity"]])
+    assert lines[:2] == ["fold 0 validates:", "8 training, 2 validation, 0 final test"]
+    assert "label_opacity  training  validation  final test" in lines
+    assert "duplicates were not compared" not in lines
+    assert sum(line.endswith("validates:") for line in lines) == 1
 
 
 # The real tables

@@ -60,8 +60,13 @@ def history(recipe, epochs=2):
     return pd.DataFrame(rows)
 
 
-def make(folder, recipe=OPACITY, fold=0, validating=None, everything=None, skill=0.8, final=None, seed=0, numbers=None, **facts):
-    """A stored run of which only the weights are no weights; `validating` are its out-of-fold films, all others train."""
+def make(
+    folder, recipe=OPACITY, fold=0, validating=None, everything=None, skill=0.8, final=None, seed=0, numbers=None, learnt=0.9, **facts
+):
+    """A stored run of which only the weights are no weights; `validating` are its out-of-fold films, all others train.
+
+    learnt  skill on these others, None for a run that stores no predictions of them
+    """
     folder.mkdir(parents=True)
     everything = films() if everything is None else everything
     validating = everything[:30] if validating is None else validating
@@ -72,6 +77,9 @@ def make(folder, recipe=OPACITY, fold=0, validating=None, everything=None, skill
         predicted(final, recipe, skill, seed + 1).assign(fold=fold).to_csv(folder / runs.FINAL_TEST, index=False)
     pd.DataFrame({"imageid": everything["image"], "fold": number}).to_csv(folder / runs.FOLDS, index=False)
     predicted(validating, recipe, skill, seed).assign(fold=fold).to_csv(folder / runs.OUT_OF_FOLD, index=False)
+    if learnt is not None:
+        others = everything[~everything["image"].isin([*validating["image"], *([] if final is None else final["image"])])]
+        predicted(others, recipe, learnt, seed + 2).assign(fold=fold).to_csv(folder / runs.TRAINING_FILMS, index=False)
     history(recipe).to_csv(folder / runs.HISTORY, index=False)
     record = {
         "priors": dict.fromkeys((*STUDY_CLASSES, NONE), 0.25),
@@ -94,14 +102,14 @@ def make(folder, recipe=OPACITY, fold=0, validating=None, everything=None, skill
     return folder
 
 
-def make_folds(folder, recipe=OPACITY, count=3, skill=0.8, everything=None, final=None, numbers=None):
+def make_folds(folder, recipe=OPACITY, count=3, skill=0.8, everything=None, final=None, numbers=None, **facts):
     """The folder of `count` folds of one training."""
     everything = films() if everything is None else everything
     numbers = everything["patient"].str[1:].astype(int) % count if numbers is None else pd.Series(numbers)
     held_out = np.zeros(len(everything), bool) if final is None else everything["image"].isin(final["image"])
     for fold in range(count):
         validating = everything[(numbers == fold) & ~held_out]
-        make(folder / f"fold-{fold}", recipe, fold, validating, everything, skill, final, fold, numbers)
+        make(folder / f"fold-{fold}", recipe, fold, validating, everything, skill, final, fold, numbers, **facts)
     return folder
 
 

@@ -3,10 +3,13 @@
 import os
 import shutil
 
+import pandas as pd
 import pytest
 
 from siim_kernel import kernels
 from siim_kernel.evaluation import explorer, report
+from siim_kernel.evaluation import pages as writing
+from siim_kernel.evaluation.pages import Section, Table, Text
 from siim_kernel.recipes.recipe import PixelRecipe
 from tests.evaluation.made_runs import competition, films, image_set, make_folds
 
@@ -41,7 +44,15 @@ def pages(phantom, tmp_path_factory):
     runs = [make_folds(folder / f"run-{skill}", skill=skill, final=table[-12:]) for skill in (0.3, 0.8)]
     tables = competition(folder / "competition", table)
     report.write(folder / "report.html", runs, images=[image_set(folder / "set", table)], competition=tables, resamples=50)
-    return {"exploration": next((folder / "exploration").glob("*.html")), "report": folder / "report.html"}
+    writing.write(folder / "parts.html", "Parts", grouped())
+    return {"exploration": next((folder / "exploration").glob("*.html"))} | {name: folder / f"{name}.html" for name in ("report", "parts")}
+
+
+def grouped():
+    """Sections of two groups, with a warning, and a table of what must not break over two lines."""
+    numbers = pd.DataFrame({f"a rather long name {n}": [".549 (.456 to .640)", "67.64 ± 13.36", "< .001", "27.4 %"] for n in range(9)})
+    parts = (Text("This stands out.", warning=True), Text("This does not."), Table(numbers, "Intervals"))
+    return [Section("before", ()), *(Section(title, parts, group) for group in ("run 1", "run 2") for title in ("split", "cost"))]
 
 
 @pytest.fixture
@@ -87,12 +98,71 @@ def test_a_page_fits_and_asks_nothing_of_a_network(opened, name, size):
 def test_the_contents_lead_to_every_section(opened, name):
     page = opened(name)
     links = page.locator("nav a")
-    assert links.count() == page.locator("main section").count()
+    assert links.count() == page.locator("main section, main h2.group").count()
     for place in range(links.count()):
         links.nth(place).click()
-        target = page.locator(page.evaluate("location.hash"))
-        assert target.locator("h2").inner_text() == links.nth(place).inner_text()
-        assert target.locator("h2").is_visible()
+        target = page.evaluate("location.hash")
+        heading = page.locator(f"h2{target}, {target} > h2, {target} > h3")
+        assert heading.is_visible()
+        assert heading.inner_text().startswith(links.nth(place).inner_text())
+
+
+def test_the_contents_of_groups_lead_to_them(opened):
+    page = opened("parts")
+    assert page.locator("nav > ol > li").count() == 3
+    links = page.locator("nav li ol a")
+    assert links.all_inner_texts() == ["split", "cost"] * 2
+    for place in range(4):
+        links.nth(place).click()
+        heading = page.locator(page.evaluate("location.hash")).locator("h3")
+        assert heading.inner_text() == f"{links.nth(place).inner_text()} of run {1 + place // 2}"
+    page.locator("nav > ol > li > a").nth(2).click()
+    assert page.locator(page.evaluate("location.hash")).inner_text() == "run 2"
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_warning_stands_out(opened, scheme, media):
+    page = opened("parts", color_scheme=scheme)
+    page.emulate_media(media=media)
+    warning = page.locator("p.warning").first
+    assert warning.inner_text() == "Warning: This stands out."
+    look = "found => [getComputedStyle(found).borderLeftWidth, getComputedStyle(found.querySelector('strong')).fontWeight]"
+    assert warning.evaluate(look) == ["5px", "700"]
+    difference = luminance(page, "p.warning", "borderLeftColor") - luminance(page, "body", "backgroundColor")
+    assert abs(difference) > 0.4
+
+
+# Each piece of text that must stand in one line, with the number of lines that the browser gave it.
+LINES = """() => [...document.querySelectorAll("td.number, .whole")].filter(each => each.textContent.trim()).map(each => {
+  const range = document.createRange(); range.selectNodeContents(each);
+  return [each.textContent, new Set([...range.getClientRects()].map(box => Math.round(box.top))).size]; })"""
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("name", ["exploration", "report", "parts"])
+def test_no_number_or_interval_breaks(opened, name, size):
+    page = opened(name, size)
+    page.eval_on_selector_all("details", "all => all.forEach(each => each.open = true)")
+    lines = page.evaluate(LINES)
+    assert len(lines) > 20
+    assert [text for text, count in lines if count > 1] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]  # wide tables scroll by themselves
+
+
+# Of each text of a figure its size in CSS pixels, and by how many pixels it stands out of the figure.
+TEXTS = """() => [...document.querySelectorAll("main svg text")].map(text => {
+  const {a, b} = text.getScreenCTM(), box = text.getBoundingClientRect(), frame = text.closest("svg").getBoundingClientRect();
+  return [text.textContent, parseFloat(getComputedStyle(text).fontSize) * Math.hypot(a, b),
+    Math.max(frame.left - box.left, box.right - frame.right, frame.top - box.top, box.bottom - frame.bottom)]; })"""
+
+
+@pytest.mark.parametrize("name", ["exploration", "report"])
+def test_the_text_of_figures_is_legible_on_a_phone(opened, name):
+    texts = opened(name, PHONE).evaluate(TEXTS)
+    assert len(texts) > 50
+    assert [text for text, size, _ in texts if size < 10.5] == []
+    assert [text for text, _, outside in texts if outside > 2] == []
 
 
 @pytest.mark.parametrize("name", ["exploration", "report"])

@@ -75,6 +75,14 @@ def test_rates_of_no_films_are_nan():
     assert np.isnan(overall["accuracy"])
 
 
+def test_the_labels_of_the_balanced_accuracy_can_be_given():
+    counts = np.array([[3, 1], [0, 0]])
+    assert of_counts(counts)[0]["balanced_accuracy"] == 0.75
+    assert of_counts(counts, [True, False])[0]["balanced_accuracy"] == 0.75
+    assert np.isnan(of_counts(counts, [True, True])[0]["balanced_accuracy"])
+    assert np.isnan(of_counts(counts, [False, False])[0]["balanced_accuracy"])
+
+
 def test_many_matrices_at_once_are_each_as_alone():
     counts = np.random.default_rng(1).integers(0, 4, (5, 3, 3))
     overall, per_label = of_counts(counts)

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from siim_kernel.evaluation import curves
+from siim_kernel.evaluation.intervals import intervals
+from siim_kernel.evaluation.resampling import draws
 from tests.evaluation import judged
 
 
@@ -82,3 +85,51 @@ def test_youdens_point_is_the_best_of_all_thresholds(predictions):
         if "Youden" in points.index:
             all_of_them = [(scores[present] >= cut).mean() + (scores[~present] < cut).mean() for cut in [*scores, np.inf]]
             assert points.loc["Youden", ["sensitivity", "specificity"]].sum() == pytest.approx(max(all_of_them))
+
+
+@given(judged.some(), st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_the_points_of_a_resample_are_those_of_its_films(predictions, seed):
+    drawn = draws(predictions.n_groups, 3, np.random.default_rng(seed))
+    for label in predictions.labels:
+        values = curves._Points(predictions, label).values(drawn.astype(float))
+        for weights, of_points in zip(drawn, values, strict=True):
+            films = np.repeat(np.arange(len(predictions)), weights[predictions.groups])
+            part = judged.made(predictions.truth[films], predictions.probabilities[films], labels=predictions.labels)
+            expected = curves.operating_points(part, label).drop(columns="point").to_numpy(float)
+            np.testing.assert_allclose(of_points[: len(expected)], expected, atol=1e-12)
+
+
+def test_youdens_threshold_is_chosen_anew_in_each_resample():
+    """Two patients of two films, each sorted perfectly at a threshold of its own, .3 and .8; together at .8 with half of the films."""
+    predictions = judged.two([0, 1, 0, 1], [0.1, 0.3, 0.6, 0.8], ["p", "p", "q", "q"])
+    values = curves._Points(predictions, "Yes").values(np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0]]))[:, -1]
+    assert values[:, 0].tolist() == [0.3, 0.8, 0.8]
+    assert values[:, 1].tolist() == [1, 1, 0.5]
+    table = curves.point_intervals(predictions, "Yes", resamples=200)
+    assert table.loc[("Youden", "threshold")].tolist() == [0.8, 0.3, 0.8, 200]
+    assert table.loc[("Youden", "sensitivity")].tolist() == [0.5, 0.5, 1, 200]
+
+
+def test_points_have_the_intervals_of_the_measures():
+    """Where the label said is at hand: sensitivity at the highest probability is the measure of the same name."""
+    predictions = judged.alike(np.random.default_rng(0), 40)
+    table, measured = curves.point_intervals(predictions, "Yes", 200, seed=3), intervals(predictions, 200, seed=3)
+    for name in ("sensitivity", "specificity", "ppv", "npv"):
+        assert table.loc[("highest probability", name)].tolist() == pytest.approx(measured.loc[(name, "Yes")].tolist())
+    assert table.loc[("threshold 0.5", "threshold"), ["low", "high"]].isna().all()  # it is given
+    alone = curves.point_intervals(judged.two([0, 1], [0.1, 0.9], ["p", "p"]), "Yes", 20)
+    assert alone[["low", "high"]].isna().all(axis=None)
+
+
+def test_the_points_of_a_constant_have_no_infinite_interval():
+    predictions = judged.two([0, 1, 0, 1], [0.5] * 4)
+    table = curves.point_intervals(predictions, "Yes", 100)
+    assert np.isinf(table.loc[("Youden", "threshold"), "value"])
+    assert table.loc[("Youden", "threshold"), ["low", "high"]].isna().all()
+    # Of the second patient alone no threshold is better than chance: a quarter of the resamples.
+    predictions = judged.two([0, 1, 0, 1], [0.2, 0.8, 0.6, 0.4], ["p", "p", "q", "q"])
+    row = curves.point_intervals(predictions, "Yes", 200).loc[("Youden", "threshold")]
+    assert row[["value", "high"]].tolist() == [0.8, 0.8]
+    assert 120 < row["defined"] < 180
+    assert curves.point_intervals(judged.two([1, 1], [0.3, 0.6]), "Yes", 20).index.unique("point").tolist() == list(curves.POINTS[:2])

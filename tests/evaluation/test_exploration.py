@@ -43,6 +43,16 @@ def test_schemes_that_a_table_can_have(images):
     assert found["label_opacity_3l"]["films"].tolist() == [1, 2, 3]
 
 
+def test_what_the_labels_of_a_scheme_mean(images):
+    found = exploration.meanings(exploration.scheme_counts(images))
+    assert rows(found[found["scheme"] == "label_opacity_3l"]) == [
+        ("label_opacity_3l", "None", "negative", 1, 1 / 6),
+        ("label_opacity_3l", "Yes", "typical", 2, 2 / 6),
+        ("label_opacity_3l", "otros", "indeterminate, atypical", 3, 0.5),
+    ]
+    assert found["films of class"].notna().all()
+
+
 def test_schemes_of_a_union_where_films_are_external(images):
     external = pd.DataFrame({"label": ["covid_19", "NORMAL"]})
     assert set(exploration.scheme_counts(external)) == {"union_study_label", "2L_opacity_no_opacity", "2L_covid_no_covid"}
@@ -58,7 +68,7 @@ def test_none_in_opacity_studies_and_why(images):
 def test_how_many_of_each(images):
     assert rows(exploration.images_per_study(images)) == [(1, 4), (2, 1)]
     assert rows(exploration.studies_per_patient(images)) == [(1, 1), (2, 2)]
-    assert rows(exploration.boxes_per_image(images)) == [(0, 4, 2), (1, 1, 0), (2, 1, 0)]
+    assert rows(exploration.boxes_per_image(images)) == [("not read", 2), ("none", 2), ("1", 1), ("2", 1)]
     unknown = images.assign(patient="", study="")
     assert rows(exploration.studies_per_patient(unknown)) == []
     assert rows(exploration.images_per_study(unknown)) == []

@@ -64,6 +64,12 @@ def test_a_competition_folder_tells_everything(of_competition):
     assert of_competition.remarks == ()
     assert len(of_competition.values) == 10
     assert len(found["sheet"]) == sampling.SHOWN
+    words = explorer.lead(of_competition, found)
+    assert re.fullmatch(
+        r"A competition folder: \d+ films \(\d+ for training and \d+ for test\) of \d+ studies and \d+ patients\. No flaw was found in "
+        r"the files\. Parted at random by image, [\d.]+\xa0% of the validation films would have a patient who is trained on too\.",
+        words,
+    )
     assert found["photometric"]["films"].sum() == len(of_competition.films)
     page = pages.render("t", sections)
     outline = Outline(page)
@@ -84,6 +90,9 @@ def test_boxes_on_the_sheet_are_at_the_same_place_as_on_the_film(of_competition)
     images = of_competition.images.set_index("image")
     boxed = [film for film in of_competition.shown if len(film.boxes)]
     assert boxed
+    [sheet] = explorer.page_of(of_competition)[0][TITLES.index("A sheet of films")].parts
+    assert "Films with their boxes" in sheet.alt
+    assert all(f"{images.loc[film.image, 'label']}, {film.image}" in sheet.alt for film in boxed)
     for film in boxed:
         row, (height, width) = images.loc[film.image], film.picture.shape
         assert max(height, width) == sampling.SIDE
@@ -114,6 +123,61 @@ def test_the_tables_with_patients_and_meta_tell_more(tmp_path):
     assert found["patients"]["all"].tolist() == [1, 2, 2]
     assert "A random split is left out" in text_of(sections[-1])  # two films cannot be parted in five
     assert read.files.set_index("of")["number"]["test rows of meta.csv"] == 1
+    assert explorer.lead(read, found) == (
+        "The tables alone: 3 films (2 for training and 1 for test) of 2 studies (of the training films) and 1 patient (of the training "
+        "films). No flaw was found in the files."
+    )
+
+
+BOX = "\"[{'x': 10, 'y': 20, 'width': 30, 'height': 40}]\",opacity 1 10 20 40 60"
+
+
+@pytest.mark.parametrize(
+    ("siblings", "alone", "words"),
+    [
+        (0, 0, "No image is labelled none in a study that is not negative."),
+        (
+            1,
+            0,
+            "1 image labelled none in a study that is not negative. Siblings of an image with boxes in the same study, on which nobody ",
+        ),
+        (0, 1, "1 image labelled none in a study that is not negative. Of studies in which no image has boxes: 1."),
+        (1, 1, "2 images labelled none in a study that is not negative. Siblings "),
+    ],
+)
+def test_none_in_studies_with_opacity_is_told_without_what_is_not_there(tmp_path, siblings, alone, words):
+    images = [f"b_image,{BOX},s1", "x_image,,,s3"]
+    images += ["a_image,,none 1 0 0 1 1,s1"] * siblings + ["c_image,,none 1 0 0 1 1,s2"] * alone
+    folder = write_tables(tmp_path / "tables", ["s1_study,0,1,0,0", "s2_study,0,1,0,0", "s3_study,0,1,0,0"], images)
+    sections, found = explorer.page_of(sources.read(folder))
+    said = text_of(sections[TITLES.index("Images labelled none in studies that are not negative")])
+    assert said.startswith(words)
+    assert ("Siblings" in said) == bool(siblings)
+    assert ("Of studies" in said) == bool(alone)
+    assert found["boxes_per_image"].set_index("boxes")["images"].to_dict() == {"not read": 1 + siblings, "none": alone, "1": 1}
+
+
+def test_a_flaw_is_a_warning_and_counted_in_the_lead(tmp_path):
+    folder = write_tables(tmp_path / "tables", ["s1_study,0,1,0,0", "lost_study,0,1,0,0"], ["a_image,,,s1"])
+    read = sources.read(folder)
+    sections, found = explorer.page_of(read)
+    assert "1 flaw, named under Files." in explorer.lead(read, found)
+    [flaw] = [part for part in sections[0].parts if isinstance(part, pages.Text)]
+    assert flaw.warning
+    assert "lost" in flaw.text
+
+
+def test_the_labels_of_each_scheme_are_explained_and_shares_are_in_per_cent(of_competition):
+    section = explorer.page_of(of_competition)[0][TITLES.index("Label schemes")]
+    means = section.parts[0].frame
+    assert ("label_n_Covid_19", "None", "negative, indeterminate, atypical") in set(means.iloc[:, :3].itertuples(index=False, name=None))
+    assert means["share"].str.fullmatch(r"\d+\.\d\xa0%").all()
+
+
+def test_an_image_without_a_known_patient_is_counted_in_the_singular(tmp_path):
+    folder = write_tables(tmp_path / "tables", ["s1_study,0,1,0,0"], ["a_image,,,s1"])
+    said = text_of(explorer.page_of(sources.read(folder))[0][-1])
+    assert said == "Left out: the patients of 1 image are not known; give the DICOMs, or a patients CSV."
 
 
 def test_an_image_set_shows_its_squares(image_set, of_competition):
@@ -123,6 +187,9 @@ def test_an_image_set_shows_its_squares(image_set, of_competition):
     assert [title for title in TITLES if not told[title]] == [TITLES[1], TITLES[2], TITLES[4], TITLES[7]]
     assert found["transfer_syntax"]["transfer syntax"].str.contains("JPEG|Endian|RLE", regex=True).all()  # names, not UIDs
     assert [film.picture.shape for film in read.shown] == [(64, 64)] * sampling.SHOWN
+    [sheet] = sections[TITLES.index("A sheet of films")].parts
+    assert sheet.alt.startswith("Sheet of 20 films, Films.")  # none has a box that is known
+    assert f"{read.shown[0].image} (no boxes known)" in sheet.alt
     assert read.films["patient"].ne("").all()
 
 
@@ -151,7 +218,12 @@ def test_a_published_copy_beside_its_tables_is_an_image_set_too(phantom, image_s
     assert len(read.squares.table) == len(squares.table)
     assert read.images["rows"].notna().all()
     assert len(read.shown) == sampling.SHOWN
+    assert read.remarks == ()  # that its films are no DICOMs is no flaw
+    assert not read.files["of"].str.contains("under train/").any()
     explorer.page_of(read)
+    table = tmp_path / "copy" / "train_image_level.csv"
+    table.write_text(table.read_text() + f"more_image,,,{read.images['study'].iloc[0]}\n")
+    assert sources.read(tmp_path / "copy").remarks == ("1 image of train_image_level.csv not in the image set: more",)
 
 
 def test_films_without_tables_of_which_some_are_broken(tmp_path):

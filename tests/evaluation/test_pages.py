@@ -122,8 +122,91 @@ def test_ink_takes_the_colour_of_the_text(page):
     assert "@media print" in page
 
 
-def test_a_wide_figure_scrolls_and_a_small_one_shrinks(page):
-    assert [attrs.get("class") for attrs in Outline(page).all("figure")] == [None, None, "wide"]
+def test_a_large_figure_scrolls_and_a_small_one_shrinks():
+    def drawn(width):
+        outline = Outline(pages.render("t", [Section("s", (Picture(drawing(width), "a"),))]))
+        return outline.all("figure")[0].get("class"), any(attrs.get("class") == "scroll" for attrs in outline.all("div"))
+
+    assert [drawn(width) for width in (4, 5, 8)] == [(None, False), (None, True), ("wide", True)]
+
+
+def test_a_figure_brings_its_own_words():
+    figure = drawing()
+    figure.set_label("its own")
+    pages_of = [pages.render("t", [Section("s", (Picture(figure, given),))]) for given in ("", "given")]
+    assert [Outline(page).all("svg")[0]["aria-label"] for page in pages_of] == ["its own", "given"]
+
+
+def test_a_warning_stands_out_and_says_so():
+    page = pages.render("t", [Section("s", (Text("plain"), Text("odd <b>", warning=True)))])
+    assert '<p class="warning"><strong>Warning:</strong> odd &lt;b&gt;</p>' in page
+    assert "<p>plain</p>" in page
+
+
+def test_the_contents_are_nested_by_group():
+    sections = [Section("first", ()), Section("split", (), "<one>"), Section("cost", (), "<one>"), Section("split", (), "two")]
+    page = pages.render("t", sections)
+    nav = re.search(r"<nav.*?</nav>", page, re.DOTALL)[0]
+    assert re.sub(r"\s+", "", re.sub(r"<a [^>]*>|</a>", "", nav[nav.index("<ol>") :])) == (
+        "<ol><li>first</li><li>&lt;one&gt;<ol><li>split</li><li>cost</li></ol></li><li>two<ol><li>split</li></ol></li></ol></nav>"
+    )
+    outline = Outline(page)
+    assert {attrs["href"][1:] for attrs in outline.all("a")} == {attrs["id"] for _, attrs in outline.tags if "id" in attrs}
+    assert len(outline.all("h2")) == len(outline.all("h3")) == 3  # a section alone and two groups; three sections in groups
+    assert '<h3>cost <span class="of">of &lt;one&gt;</span></h3>' in page
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".549 (.456 to .640)",
+        "67.64 ± 13.36",
+        "27.4 %",
+        "<\xa00.1\xa0%",
+        "< .001",
+        "−.236 to −.092",
+        "1,234",
+        "70.83 % (61.93 to 76.85)",
+        "1e-07",
+        "∞",
+        "–",
+    ],
+)
+def test_columns_of_numbers_and_intervals_do_not_break(text):
+    page = pages.render("t", [Section("s", (Table(pd.DataFrame({"a": [text, "0.5"], "b": ["x", "y 1"]})),))])
+    assert page.count('<td class="number">') == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        (".549 (.456 to .640)", '<td class="whole">.549 (.456 to .640)</td>'),
+        ("of .549 (.456 to .640), 7", '<td>of <span class="whole">.549 (.456 to .640)</span>, 7</td>'),
+        (".750 (Yes)", "<td>.750 (Yes)</td>"),
+        ("<b> 27.4 %", '<td>&lt;b&gt; <span class="whole">27.4 %</span></td>'),
+        ("1.2.840.10008", "<td>1.2.840.10008</td>"),
+        ("COVID-19, i001 to 3", "<td>COVID-19, i001 to 3</td>"),
+    ],
+)
+def test_numbers_among_words_do_not_break(text, cell):
+    assert cell in pages.render("t", [Section("s", (Table(pd.DataFrame({"a": [text, "words"]})),))])
+
+
+def test_a_lone_table_and_one_of_long_cells_take_the_whole_width():
+    def wide(*frames):
+        page = Outline(pages.render("t", [Section("s", tuple(map(Table, frames)))]))
+        return ["wide" in attrs["class"] for attrs in page.all("div") if attrs["class"].startswith("part")]
+
+    small, large = pd.DataFrame({"a": [1]}), pd.DataFrame({name: [".549 (.456 to .640)"] for name in "abcd"})
+    assert wide(small) == [True]
+    assert wide(small, small, large) == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.2741, "27.4\xa0%"), (0, "0.0\xa0%"), (1, "100.0\xa0%"), (0.0003, "<\xa00.1\xa0%"), (np.nan, ""), (pd.NA, "")]
+)
+def test_shares_in_per_cent(share, text):
+    assert pages.per_cent(share) == text
 
 
 @pytest.mark.parametrize(
@@ -139,7 +222,8 @@ def test_a_wide_figure_scrolls_and_a_small_one_shrinks(page):
         (None, ""),
         (pd.NA, ""),
         (True, "True"),
-        (np.inf, "inf"),
+        (np.inf, "∞"),
+        (-np.inf, "−∞"),
         ("<b>", "<b>"),
     ],
 )
@@ -155,7 +239,12 @@ def test_written_whole_with_names_that_utf8_does_not_hold(tmp_path):
 
 
 def test_pictures_without_alternative_and_other_bytes_are_refused():
-    for part, reason in ((Picture(png(), " ", caption="c"), "text alternative"), (Picture(b"GIF89a", "a"), "PNG")):
+    bare = Picture(drawing(), caption="c")  # its figure has no words of its own either
+    for part, reason in (
+        (Picture(png(), " ", caption="c"), "text alternative"),
+        (bare, "text alternative"),
+        (Picture(b"GIF89a", "a"), "PNG"),
+    ):
         with pytest.raises(ValueError, match=reason):
             pages.render("t", [Section("s", (part,))])
     with pytest.raises(TypeError, match="not str"):

@@ -5,7 +5,7 @@ import pytest
 
 from siim_kernel.errors import RunError
 from siim_kernel.evaluation.intervals import difference_intervals, intervals
-from siim_kernel.evaluation.representativeness import representativeness
+from siim_kernel.evaluation.representativeness import common_labels, representativeness
 from tests.evaluation import judged
 
 VALIDATION, FINAL_TEST = [[965, 429], [795, 3057]], [[238, 98], [213, 705]]
@@ -99,3 +99,16 @@ def test_wrong_parts_are_refused():
         representativeness(part, judged.of_counts(np.eye(3, dtype=int)), None)
     with pytest.raises(ValueError, match="share in 0..1, got 5"):
         representativeness(part, part, part, human_error=5)
+
+
+def test_balanced_errors_are_over_the_labels_of_all_parts():
+    """c is always wrong and stands in validation alone: with it the final test would seem better than validation."""
+    validation = judged.of_counts([[4, 0, 0], [0, 4, 0], [2, 2, 0]], labels="abc")
+    test = judged.of_counts([[4, 0, 0], [0, 4, 0], [0, 0, 0]], labels="abc")
+    table = representativeness(None, validation, test, resamples=100)
+    assert table.value["balanced_error", "validation"] == 0
+    assert table.value["balanced_error", "mismatch"] == 0
+    assert table.value["error", "validation"] == pytest.approx(1 / 3)
+    assert common_labels([validation, test]).tolist() == [True, True, False]
+    nothing = judged.of_counts([[0, 0, 0], [0, 0, 0], [0, 0, 4]], labels="abc")
+    assert representativeness(None, test, nothing, resamples=20).loc["balanced_error"].drop("human").isna().all(axis=None)

@@ -8,8 +8,8 @@ import pytest
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from siim_kernel.learning import fitting, pipeline
+from siim_kernel.recipes.augmentations import AUGMENTATION_A, AUGMENTATION_B, AUGMENTATION_C
 from siim_kernel.recipes.recipe import Augmentation, Phase
-from siim_kernel.recipes.thesis import AUGMENTATION_A, AUGMENTATION_B, AUGMENTATION_C
 
 SIZE = 64
 
@@ -40,32 +40,56 @@ def legacy(augmentation):
     return ImageDataGenerator(**arguments)
 
 
-def drawn(augmentation, count=4000):
+def drawn(augmentation, count=2000):
     """What the legacy class draws for each transformation: a dict of arrays."""
     generator = legacy(augmentation)
     draws = [generator.get_random_transform((SIZE, SIZE, 1), seed=number) for number in range(count)]
     return {name: np.array([draw[name] for draw in draws], dtype=object) for name in draws[0]}
 
 
+def ours(augmentation, count=2000):
+    """What `pipeline.augment` does to films, measured on ramps and a grey, by the legacy class's names: a dict of arrays.
+
+    A ramp to the right shows from which column each pixel comes, one downwards from which row: source = matrix @ pixel + shift.
+    """
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    ramps = [(60 + 2 * each).astype(np.uint8) for each in (columns, rows)]
+    inner = (slice(10, -10), slice(10, -10))
+    centre = (SIZE - 1) / 2
+    pixels = np.column_stack([columns[inner].ravel() - centre, rows[inner].ravel() - centre, np.ones(columns[inner].size)])
+    # A shear of 0.05 degrees is less than the steps of 1/32 pixel in which films are interpolated: a hundred times as much is seen.
+    plain, found = replace(augmentation, brightness=(1.0, 1.0), shear=100 * augmentation.shear), []
+    for number in range(count):
+        moved = [pipeline.augment(ramp, plain, np.random.default_rng(number))[inner] for ramp in ramps]
+        sources = np.column_stack([(each.ravel().astype(float) - 60) / 2 - centre for each in moved])
+        (xx, yx), (xy, yy), shift = np.linalg.lstsq(pixels, sources, rcond=None)[0]
+        assert abs(yx) < 2e-3, "rows stay level"
+        grey = pipeline.augment(np.full((SIZE, SIZE), 200, np.uint8), augmentation, np.random.default_rng(number))[0, 0]
+        shear = np.arctan(-xy / yy)
+        found.append((abs(xx), abs(yy / np.cos(shear)), np.rad2deg(shear) / 100, *shift, xx < 0, yy < 0, grey / 200))
+    names = ("zx", "zy", "shear", "tx", "ty", "flip_horizontal", "flip_vertical", "brightness")
+    return dict(zip(names, np.array(found).T, strict=True))
+
+
 @pytest.mark.parametrize("augmentation", [AUGMENTATION_A, AUGMENTATION_B, AUGMENTATION_C], ids="ABC")
-def test_the_ranges_are_those_of_the_legacy_class(augmentation):
-    found = drawn(augmentation)
-    for axis in ("zx", "zy"):
-        values = found[axis].astype(float)
-        np.testing.assert_allclose([values.min(), values.max()], [1 - augmentation.zoom, 1 + augmentation.zoom], atol=2e-3)
-    assert abs(np.corrcoef(found["zx"].astype(float), found["zy"].astype(float))[0, 1]) < 0.1, "each axis has a zoom of its own"
-    assert augmentation.zoom_axes == "apart"
-    shear = found["shear"].astype(float)
-    np.testing.assert_allclose([shear.min(), shear.max()], [-augmentation.shear, augmentation.shear], atol=1e-3)
-    for axis in ("tx", "ty"):
-        values = found[axis].astype(float) / SIZE
-        np.testing.assert_allclose([values.min(), values.max()], [-augmentation.shift, augmentation.shift], atol=2e-3)
-    for name, share in (("flip_horizontal", augmentation.flip), ("flip_vertical", augmentation.vertical_flip)):
-        assert abs(found[name].astype(float).mean() - share) < 0.03
-    if augmentation.brightness != (1.0, 1.0):
-        values = found["brightness"].astype(float)
-        np.testing.assert_allclose([values.min(), values.max()], augmentation.brightness, atol=2e-3)
+def test_our_films_change_within_the_ranges_of_the_legacy_class(augmentation):
+    theirs, found = drawn(augmentation), ours(augmentation, 600)
     assert legacy(augmentation).fill_mode == augmentation.fill == "nearest"
+    if augmentation.brightness == (1.0, 1.0):
+        theirs["brightness"] = np.ones(1)
+    exact = {"zx": 8e-3, "zy": 8e-3, "shear": 4e-3, "tx": 0.5, "ty": 0.5, "brightness": 0.012}  # shear in degrees, shifts in pixels
+    for name, tolerance in exact.items():
+        values = theirs[name].astype(float)
+        np.testing.assert_allclose(
+            [found[name].min(), found[name].mean(), found[name].max()],
+            [values.min(), values.mean(), values.max()],
+            atol=tolerance,
+            err_msg=name,
+        )
+    for name in ("flip_horizontal", "flip_vertical"):
+        assert abs(found[name].mean() - theirs[name].astype(float).mean()) < 0.07, name
+    for values in (found, theirs):
+        assert abs(np.corrcoef(values["zx"].astype(float), values["zy"].astype(float))[0, 1]) < 0.15, "each axis has a zoom of its own"
 
 
 class Drawn:
@@ -85,6 +109,15 @@ def smooth(size=SIZE):
     return np.rint(120 + 80 * np.sin(5 * rows + 1) * np.cos(4 * columns)).astype(np.uint8)
 
 
+def assert_same_image(augmentation, shares, transform, image=None):
+    """Both interpolate linearly, ours in steps of 1/32 pixel and rounded once, theirs cut off to whole greys up to twice."""
+    image = smooth() if image is None else image
+    mine = pipeline.augment(image, replace(augmentation, fill="nearest"), Drawn(**shares))
+    theirs = ImageDataGenerator().apply_transform(image[..., np.newaxis].astype(np.float32), transform)[..., 0]
+    inner = slice(2, -2)
+    np.testing.assert_allclose(mine[inner, inner], theirs[inner, inner], atol=2.1)
+
+
 @pytest.mark.parametrize(
     ("augmentation", "shares", "transform"),
     [
@@ -92,21 +125,46 @@ def smooth(size=SIZE):
         (Augmentation(vertical_flip=0.5), {"topple": 0.2}, {"flip_vertical": True}),
         (Augmentation(zoom=0.1, zoom_axes="apart"), {"zoom": 1.0, "zoom_down": 0.0}, {"zx": 1.1, "zy": 0.9}),
         (Augmentation(shift=0.1), {"right": 1.0, "down": 0.25}, {"tx": 0.1 * SIZE, "ty": -0.05 * SIZE}),
+        (Augmentation(shear=8), {"shear": 1.0}, {"shear": 8.0}),
+        (Augmentation(rotate=10), {"turn": 1.0}, {"theta": 10.0}),
         (Augmentation(brightness=(0.8, 1.1)), {"bright": 0.0}, {"brightness": 0.8}),
     ],
-    ids=["flip", "vertical flip", "zoom", "shift", "brightness"],
+    ids=["flip", "vertical flip", "zoom", "shift", "shear", "rotation", "brightness"],
 )
 def test_each_transformation_is_the_legacy_one(augmentation, shares, transform):
-    """The legacy class maps output to input: its zoom of 1.1 shrinks, its shift of +x moves to the left, as a mirror of ours."""
-    image = smooth()
-    ours = pipeline.augment(image, replace(augmentation, fill="nearest"), Drawn(**shares))
-    inverse = dict(transform)
-    for name in ("zx", "zy"):
-        if name in inverse:
-            inverse[name] = 1 / inverse[name]
-    for name in ("tx", "ty"):
-        if name in inverse:
-            inverse[name] = -inverse[name]
-    theirs = ImageDataGenerator().apply_transform(image[..., np.newaxis].astype(np.float32), inverse)[..., 0]
-    inner = slice(8, -8)  # both interpolate linearly; they treat the border's half pixel apart
-    np.testing.assert_allclose(ours[inner, inner], theirs[inner, inner], atol=1.5)
+    assert_same_image(augmentation, shares, transform)
+
+
+EVERYTHING = Augmentation(flip=0.5, vertical_flip=0.5, rotate=10, zoom=0.2, zoom_axes="apart", shift=0.1, shear=10, brightness=(0.8, 1.1))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_all_transformations_together_are_the_legacy_ones_in_their_order(seed):
+    generator = legacy(EVERYTHING)
+    generator.rotation_range = EVERYTHING.rotate
+    transform = generator.get_random_transform((SIZE, SIZE, 1), seed=seed)
+
+    def share(value, low, high):
+        return (value - low) / (high - low)
+
+    reach = EVERYTHING.shift * SIZE
+    shares = {
+        "flip": 0.0 if transform["flip_horizontal"] else 1.0,
+        "topple": 0.0 if transform["flip_vertical"] else 1.0,
+        "turn": share(transform["theta"], -10, 10),
+        "shear": share(transform["shear"], -10, 10),
+        "zoom": share(transform["zx"], 0.8, 1.2),
+        "zoom_down": share(transform["zy"], 0.8, 1.2),
+        "right": share(transform["tx"], -reach, reach),
+        "down": share(transform["ty"], -reach, reach),
+        "bright": share(transform["brightness"], 0.8, 1.1),
+    }
+    assert_same_image(EVERYTHING, shares, transform)
+
+
+def test_the_legacy_class_calls_its_function_after_the_changes():
+    """So equalisation would undo a change of brightness there; here films are equalised first, which the recipes remark."""
+    seen = []
+    generator = ImageDataGenerator(brightness_range=[0.5, 0.5], preprocessing_function=lambda image: seen.append(image.max()) or image)
+    next(generator.flow(np.full((1, 8, 8, 3), 200.0), batch_size=1))
+    assert seen == [100.0]

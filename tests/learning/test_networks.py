@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from siim_kernel.errors import RecipeError
-from siim_kernel.learning import networks
-from siim_kernel.recipes.recipe import Phase, PixelRecipe, Recipe
+from siim_kernel.learning import backbones, networks
+from siim_kernel.recipes.catalogue import by_name
+from siim_kernel.recipes.recipe import NETWORKS, Phase, PixelRecipe, Recipe
 from tests import imagenet_weights as published
 
 NARROW = Recipe(
@@ -293,6 +294,34 @@ def test_the_networks_of_the_article_have_their_parameters(network, count):
     made = networks.BACKBONES[network](recipe)
     assert made.count_params() == count
     assert networks.build(recipe).output["study"].shape == (None, 4)
+
+
+@pytest.mark.parametrize(("network", "features"), [("alexnet", 6 * 6 * 256), ("vgg16", 7 * 7 * 512), ("vgg19", 7 * 7 * 512)])
+@pytest.mark.slow
+def test_the_networks_of_224_pixels_have_their_fully_connected_layers(network, features):
+    recipe = by_name(f"article-{network}-s-224")
+    model = networks.build(recipe)
+    names = [layer.name for layer in model.layers]
+    assert names[names.index(networks.BACKBONE) + 1 :] == ["flatten", "fc6", "fc6_dropout", "fc7", "fc7_dropout", "study"]
+    sizes = features * 4096 + 4096, 4096 * 4096 + 4096, 4096 * 2 + 2
+    assert model.count_params() == PARAMETERS[network] + sum(sizes)
+    assert model.get_layer("fc6_dropout").rate == model.get_layer("fc7_dropout").rate == 0.5
+    assert model.get_layer("fc6_dropout").seed != model.get_layer("fc7_dropout").seed
+
+
+WIDTHS = {"alexnet": 256, "vgg16": 512, "vgg19": 512, "resnet18": 512, "resnet50": 2048, "inception_v3": 2048, "densenet121": 1024}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["", "-512", "-1024"])
+@pytest.mark.parametrize("network", PARAMETERS)
+def test_the_articles_recipes_have_as_many_parameters_at_each_size(network, size):
+    recipe = by_name(f"article-{network.replace('_', '-')}-s{size}")
+    assert networks.build(recipe).count_params() == PARAMETERS[network] + 2 * WIDTHS[network] + 2
+
+
+def test_the_networks_of_the_recipes_are_those_built_here():
+    assert set(NETWORKS) == set(backbones.BACKBONES) == set(backbones.SCALES)
 
 
 def test_known_sums_of_the_two_networks_built_here():

@@ -5,8 +5,9 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from siim_kernel import kernels
+from siim_kernel import cli, kernels
 from siim_kernel.errors import ImageSetError
 from siim_kernel.pixels import imagesets, reading
 from siim_kernel.pixels.building import build
@@ -197,9 +198,46 @@ def test_a_set_without_sums_is_unfinished(folder):
 
 def test_a_folder_of_several_sizes_names_them(films, tmp_path):
     build(films, tmp_path, [RECIPE, PixelRecipe(size=32)])
-    with pytest.raises(ImageSetError, match="it holds the sizes 16, 32: name one of them"):
+    with pytest.raises(ImageSetError, match="it holds the sets 16, 32: name one of them"):
         imagesets.open_set(tmp_path)
     assert imagesets.open_set(tmp_path / "32").images.shape == (4, 32, 32)
+
+
+SETS = (
+    (RECIPE, "16"),
+    (PixelRecipe(size=16, equalise=True), "16-equalised"),
+    (PixelRecipe(size=16, aspect="pad"), "16-pad"),
+    (PixelRecipe(size=16, equalise=True, aspect="pad", percentiles=(0, 99.9)), "16-equalised-pad-p0-99.9"),
+    (PixelRecipe(size=32), "32"),
+)
+
+
+def test_sets_of_several_pixel_recipes_stand_beside_each_other(films, tmp_path):
+    built = build(films, tmp_path / "all", [recipe for recipe, _ in SETS])
+    assert built.folders == tuple(tmp_path / "all" / name for _, name in SETS)
+    for recipe, name in SETS:
+        assert imagesets.folder_name(recipe) == name
+        build(films, tmp_path / name, [recipe])
+        together, alone = (
+            imagesets.open_set(imagesets.folder_of(folder, recipe), recipe) for folder in (tmp_path / "all", tmp_path / name)
+        )
+        assert together.folder == tmp_path / "all" / name
+        assert alone.folder == tmp_path / name
+        np.testing.assert_array_equal(together.images, alone.images)
+    assert not np.array_equal(*(imagesets.open_set(tmp_path / "all" / name).images for name in ("16", "16-equalised")))
+
+
+def test_the_folder_of_a_pixel_recipe(tmp_path):
+    equalised = PixelRecipe(size=16, equalise=True)
+    assert imagesets.folder_of(tmp_path, RECIPE) == imagesets.folder_of(str(tmp_path), equalised) == tmp_path
+    (tmp_path / "16").mkdir()  # as builds of earlier versions are called, whatever their pixel recipe
+    assert imagesets.folder_of(tmp_path, RECIPE) == imagesets.folder_of(tmp_path, equalised) == tmp_path / "16"
+    (tmp_path / "16-equalised").mkdir()
+    assert imagesets.folder_of(tmp_path, RECIPE) == tmp_path / "16"
+    assert imagesets.folder_of(tmp_path, equalised) == tmp_path / "16-equalised"
+    assert imagesets.folder_name(PixelRecipe(size=16, percentiles=(1, 99))) == imagesets.folder_name(
+        PixelRecipe(size=16, percentiles=(1.0, 99.0))
+    )
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"pixels": {"size": 1}, "form": "npy"}', '{"pixels": {"size": 16, "new": 1}}'])
@@ -246,13 +284,21 @@ def test_a_file_of_a_square_that_is_damaged_is_named_when_it_is_read(png):
 
 
 def publish(folder, form="png", size=16):
+    """A published copy of three films, of which a quarter, two and three are white, the rest black."""
     rows = []
     for number, split in enumerate(("train", "train", "test")):
         (folder / split).mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / split / f"00{number}.{form}"), np.full((size, size), 50 * number, np.uint8))
+        square = np.zeros((size, size), np.uint8)
+        square[: size * (number + 1) // 4] = 255
+        cv2.imwrite(str(folder / split / f"00{number}.{form}"), square)
         rows.append((f"00{number}", 2000 + number, 3000, split))
     pd.DataFrame(rows, columns=["image_id", "dim0", "dim1", "split"]).to_csv(folder / "meta.csv", index=False)
     return folder
+
+
+def whites(squares):
+    """How many quarters of each square are white."""
+    return [round(np.mean(square) / 255 * 4) for square in squares]
 
 
 @pytest.mark.parametrize("form", ["png", "jpg"])
@@ -264,7 +310,7 @@ def test_a_published_copy_opens(tmp_path, form):
     assert list(opened.table["rows"]) == [2000, 2001, 2002]
     assert list(opened.table.split) == ["train", "train", "test"]
     assert set(opened.table.patient) == {""}
-    assert [int(square.mean()) for square in opened.images] == [0, 50, 100]
+    assert whites(opened.images) == [1, 2, 3]
     with pytest.raises(ImageSetError, match="size: stored 16, wanted 32"):
         imagesets.open_set(tmp_path, PixelRecipe(size=32))
 
@@ -279,15 +325,17 @@ def test_an_own_set_loses_its_recipe_and_is_a_published_copy(png):
 
 def test_published_copies_that_are_wrong(tmp_path):
     folder = publish(tmp_path)
-    (folder / "test" / "002.png").unlink()
-    with pytest.raises(ImageSetError, match=r"image 002 of meta.csv has no file under test/"):
-        imagesets.open_set(folder)
     (folder / "train" / "000.png").write_bytes(b"")
     (folder / "meta.csv").write_text("image_id,dim0,dim1,split\n000,1,1,train\n")
-    with pytest.raises(ImageSetError, match="000.png is not readable as an image"):
+    with pytest.raises(ImageSetError, match="none of the 1 films of this copy can be read; the first, .*000.png: an empty file"):
         imagesets.open_set(folder)
     cv2.imwrite(str(folder / "train" / "000.png"), np.zeros((16, 20), np.uint8))
     with pytest.raises(ImageSetError, match="000.png is 16x20, not a square"):
+        imagesets.open_set(folder)
+    (folder / "meta.csv").write_text("image_id,dim0,dim1,split\n00,1,1,train\n0,1,1,train\n")
+    with pytest.raises(
+        ImageSetError, match="none of the 2 images that meta.csv names under train or test/ has a file there, the first is 00;"
+    ):
         imagesets.open_set(folder)
     (folder / "meta.csv").write_text("image_id,dim0,split\n000,1,train\n")
     with pytest.raises(ImageSetError, match="lacks the columns dim1"):
@@ -344,7 +392,7 @@ def test_layouts_of_published_copies(tmp_path, layout):
     assert list(opened.table["rows"]) == [2000, 2001, 2002]
     assert list(opened.table.split) == ["train", "train", "test"]
     assert set(opened.table.source) == {"competition"}
-    assert [int(square.mean()) for square in opened.images] == [0, 50, 100]
+    assert whites(opened.images) == [1, 2, 3]
 
 
 def test_a_copy_of_the_training_films_alone(tmp_path):
@@ -423,6 +471,66 @@ def test_films_of_full_contrast_keep_their_greys_at_their_size(tmp_path):
     copy = gradient(tmp_path / "copy")
     kernels.build_images(copy, tmp_path / "set", [PixelRecipe(size=64)], split="train", workers=1)
     np.testing.assert_array_equal(imagesets.open_set(tmp_path / "set").images[0], imagesets.open_set(copy).images[0])
+
+
+@pytest.fixture
+def lossy(tmp_path):
+    """A published copy of nine films, one of which has no file, one a broken one and one of 48 pixels; they use a part of the greys."""
+    rows, rng = [], np.random.default_rng(3)
+    for number in range(9):
+        split = "test" if number == 8 else "train"
+        (tmp_path / "lossy" / split).mkdir(parents=True, exist_ok=True)
+        side = 48 if number == 5 else 64
+        film = rng.integers(60 + number, 150, (side, side), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / "lossy" / split / f"{number}.png"), film)
+        rows.append((str(number), 2000, 3000, split))
+    pd.DataFrame(rows, columns=["image_id", "dim0", "dim1", "split"]).to_csv(tmp_path / "lossy" / "meta.csv", index=False)
+    (tmp_path / "lossy" / "train" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "lossy" / "train" / "4.png").unlink()
+    return tmp_path / "lossy"
+
+
+@pytest.mark.parametrize(
+    "recipe", [PixelRecipe(size=64), PixelRecipe(size=64, equalise=True), PixelRecipe(size=64, percentiles=(20.0, 80.0))]
+)
+def test_an_opened_copy_and_a_set_built_of_it_hold_the_same_bytes(lossy, tmp_path, recipe):
+    built = kernels.build_images(lossy, tmp_path / "set", [recipe], workers=1)
+    assert built.not_read == (
+        ("0", "train/0.png", "the file is cut short"),
+        ("4", "train/4.png", "the file cannot be read: No such file or directory"),
+    )
+    left, right = imagesets.open_set(lossy, recipe), imagesets.open_set(tmp_path / "set", recipe)
+    assert left.recipe == right.recipe == recipe
+    assert left.table.image.tolist() == ["0", "1", "2", "3", "5", "6", "7", "8"]
+    places = {image: place for place, image in enumerate(left.table.image)}
+    for place, image in enumerate(right.table.image):
+        assert left.images[places[image]].tobytes() == right.images[place].tobytes()
+    np.testing.assert_array_equal(left.images[[3, 1]], np.stack([left.images[3], left.images[1]]))
+    with pytest.raises(
+        ImageSetError, match="train/0.png cannot be read: the file is cut short; mend it, or build an image set of the copy"
+    ):
+        left.images[0]
+    assert left.images[1].min() < 5  # stored are 61..149
+    assert left.images[1].max() == 255
+
+
+def test_a_copy_opens_as_its_size_by_default(lossy):
+    opened = imagesets.open_set(lossy)
+    assert opened.recipe == PixelRecipe(size=64)
+    for wanted in (PixelRecipe(size=32), PixelRecipe(size=32, equalise=True)):
+        with pytest.raises(ImageSetError, match="size: stored 64, wanted 32; build an image set"):
+            imagesets.open_set(lossy, wanted)
+    with pytest.raises(ImageSetError, match="for aspect pad build from the DICOMs"):
+        imagesets.open_set(lossy, PixelRecipe(size=64, aspect="pad"))
+
+
+def test_files_that_are_lacking_cost_exit_code_1_and_no_more(lossy, tmp_path):
+    shown = CliRunner().invoke(cli.app, ["build-images", str(lossy), str(tmp_path / "set"), "--size", "16", "--workers", "1"])
+    assert shown.exit_code == 1
+    assert "7 images" in shown.output
+    assert "not read: 4 (train/4.png): the file cannot be read: No such file" in shown.output
+    assert pd.read_csv(tmp_path / "set" / "not_read.csv", dtype=str).image_id.tolist() == ["0", "4"]
+    assert imagesets.verify(tmp_path / "set") == []
 
 
 def test_splits_and_damaged_files_of_a_published_copy(tmp_path):

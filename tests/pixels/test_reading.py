@@ -57,7 +57,7 @@ def test_a_stream_keeps_order_gives_reasons_and_the_bytes_of_an_image_set(films,
     table = pd.DataFrame(films, columns=["image", "path"]).assign(study="s", series="r", split="test")
     build(table, tmp_path, RECIPES)
     for place, recipe in enumerate(RECIPES):
-        opened = imagesets.open_set(tmp_path / str(recipe.size), recipe)
+        opened = imagesets.open_set(imagesets.folder_of(tmp_path, recipe), recipe)
         squares = [film.squares[place] for film in read if not film.reason]
         np.testing.assert_array_equal(np.stack(squares), opened.images)
         assert list(opened.table["rows"]) == [film.facts["rows"] for film in read if not film.reason]

@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from siim_kernel.competition import external, splits
 from siim_kernel.errors import RecipeError
 from siim_kernel.recipes import catalogue as main
+from siim_kernel.recipes import recipe as recipe_module
+from siim_kernel.recipes.published import Published
 from siim_kernel.recipes.recipe import ASPECTS, Augmentation, Phase, PixelRecipe, Recipe
 from siim_kernel.recipes.storing import difference, from_dict, to_dict
 
@@ -123,7 +126,8 @@ IMPOSSIBLE += [
         "split": ("hospital",),
         "labels": ("four",),
         "top": (("pooling", "pooling"), ("attention",), "pooling"),
-        "sources": (("hospital",),),
+        "sources": (("hospital",), (), ("radiography",), ("radiography", "competition"), "competition"),
+        "loss": ("binary_crossentropy", "", None),
         "start": (3,),
         "n_folds": (1, 0, 2.5),
     }.items()
@@ -146,6 +150,93 @@ def test_kept_batch_norm_needs_loaded_weights():
     dataclasses.replace(PLAIN, batch_norm="kept", weights="imagenet")
     with pytest.raises(RecipeError, match="kept where weights are loaded"):
         dataclasses.replace(PLAIN, batch_norm="kept")
+
+
+@pytest.mark.parametrize("top", [(), ("dropout",), ("fc6", "fc7"), ("batch_norm", "relu")])
+def test_features_become_a_vector_before_the_heads(top):
+    dataclasses.replace(PLAIN, top=top)  # cnn9 ends in one
+    with pytest.raises(RecipeError, match="the top of vgg16 makes a vector of its features: pooling or flatten is needed, got "):
+        dataclasses.replace(PLAIN, network="vgg16", top=top)
+    for kind in ("pooling", "flatten"):
+        dataclasses.replace(PLAIN, network="vgg16", top=(kind, *top))
+
+
+STUDY_HEAD = {"heads": ("study",), "loss_weights": (1.0,)}
+BOTH = {"sources": ("competition", "radiography"), "split": "union"}
+
+
+@pytest.mark.parametrize("labels", ["study_label", "image_label", "label_opacity", "label_n_Covid_19", "label_opacity_3l"])
+def test_a_scheme_that_does_not_know_a_source_is_refused(labels):
+    alone = dataclasses.replace(PLAIN, **STUDY_HEAD, labels=labels)
+    with pytest.raises(RecipeError, match=f"recipe plain: {labels} has no label for the classes of the source radiography"):
+        dataclasses.replace(alone, **BOTH)
+
+
+@pytest.mark.parametrize("labels", ["union_study_label", "2L_opacity_no_opacity", "2L_covid_no_covid"])
+def test_the_schemes_of_the_union_know_both_sources(labels):
+    dataclasses.replace(PLAIN, **STUDY_HEAD, labels=labels, **BOTH)
+
+
+@pytest.mark.parametrize("split", ["union", "thesis_union"])
+def test_a_union_is_of_several_sources(split):
+    with pytest.raises(RecipeError, match=f"the split {split} is of several sources, got \\('competition',\\)"):
+        dataclasses.replace(PLAIN, **STUDY_HEAD, labels="2L_opacity_no_opacity", split=split)
+
+
+def test_a_recipe_has_one_start():
+    dataclasses.replace(PLAIN, start="other")
+    with pytest.raises(RecipeError, match="starts from the weights of other or from imagenet, not from both"):
+        dataclasses.replace(PLAIN, start="other", weights="imagenet")
+
+
+def test_what_a_recipe_starts_from_is_known_and_fits():
+    start = dataclasses.replace(PLAIN, name="start")
+    after = dataclasses.replace(PLAIN, name="after", start="start", labels="study_label", batch=4, split="image")
+    main.require_starts([after, start])
+    with pytest.raises(RecipeError, match="recipe after starts from 'start'; there are after, plain"):
+        main.require_starts([after, PLAIN])
+    with pytest.raises(RecipeError, match="recipe start starts from 'start'"):
+        main.require_starts([dataclasses.replace(start, start="start")])
+    for change in (
+        {"network": "alexnet", "top": ("pooling",)},
+        {"pixels": PixelRecipe(size=32)},
+        {"labels": "label_opacity", **STUDY_HEAD},
+    ):
+        with pytest.raises(RecipeError, match="recipe after starts from start, which has another network|pixels|heads, labels"):
+            main.require_starts([after, dataclasses.replace(start, **change)])
+
+
+@pytest.mark.parametrize("path", ["keep", "pixels", "pixels.equalise", "augmentation.zoom", "phases", "phases[0].learning_rate", "top[0]"])
+def test_inferred_fields_are_fields(path):
+    Published(recipe=PLAIN, id="1", section="1", inferred=(path,))
+
+
+@pytest.mark.parametrize(
+    "path", ["order of the top", "learning_rate", "pixels.zoom", "phases[1].learning_rate", "phases.learning_rate", "keep[0]", "keep.x", ""]
+)
+def test_what_is_no_field_cannot_be_inferred(path):
+    with pytest.raises(RecipeError, match="is to be inferred and is no field of it"):
+        Published(recipe=PLAIN, id="1", section="1", inferred=("keep", path))
+    with pytest.raises(RecipeError, match="inferred names a field twice"):
+        Published(recipe=PLAIN, id="1", section="1", inferred=("keep", "keep"))
+
+
+def test_what_is_inferred_is_told():
+    (line,) = (line for line in main.printed_lines(main.by_name("thesis-vgg16")) if line.startswith("inferred"))
+    assert line == ("inferred, not printed: augmentation, phases[1].optimizer, phases[1].learning_rate, pixels.equalise, scaling, keep")
+
+
+def test_the_same_names_stand_wherever_they_are_listed():
+    """Rooms that may not import each other list them, each where it means something."""
+    assert set(recipe_module.SPLITS) == set(splits.WAYS)
+    assert set(recipe_module.UNIONS) <= set(recipe_module.SPLITS)
+    assert recipe_module.SOURCES == (splits.COMPETITION, external.SOURCE)
+    assert set(recipe_module.VECTORS) <= set(recipe_module.NETWORKS)
+
+
+def test_a_run_stored_before_a_field_was_there_has_its_default():
+    stored = {name: value for name, value in to_dict(PLAIN).items() if name != "loss"}
+    assert from_dict(Recipe, stored) == PLAIN
 
 
 def test_difference_names_each_field_with_both_sides():

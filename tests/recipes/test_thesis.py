@@ -1,4 +1,4 @@
-"""The thesis's recipes, every number against a table typed from the thesis's text."""
+"""The thesis's recipes, every number against tables typed from the thesis's text."""
 
 import csv
 from pathlib import Path
@@ -10,8 +10,17 @@ from siim_kernel.labels import SCHEMES
 from siim_kernel.recipes.article import ARTICLE
 from siim_kernel.recipes.thesis import THESIS
 
-with open(Path(__file__).parent.parent / "data" / "thesis_recipes.csv", newline="") as file:
-    TYPED = {row["id"]: row for row in csv.DictReader(file)}
+DATA = Path(__file__).parent.parent / "data"
+
+
+def typed_rows(name):
+    with open(DATA / name, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+TYPED = {row["id"]: row for row in typed_rows("thesis_recipes.csv")}
+SETTINGS = {row["id"]: row for row in typed_rows("thesis_settings.csv")}
+MATRICES = typed_rows("thesis_matrices.csv")
 
 each = pytest.mark.parametrize("published", THESIS, ids=lambda published: published.id)
 
@@ -55,10 +64,45 @@ def test_every_number_is_the_typed_one(published):
 
 
 @each
+def test_its_settings_are_the_typed_ones(published):
+    typed, recipe = SETTINGS[published.id], published.recipe
+    assert (recipe.pixels.size, recipe.batch, recipe.loss) == (int(typed["size"]), int(typed["batch"]), typed["loss"])
+    assert (recipe.dropout, recipe.keep) == (float(typed["dropout"]), typed["keep"])
+    assert (recipe.heads, recipe.sources) == (tuple(typed["heads"].split()), tuple(typed["sources"].split()))
+    starts = {other.recipe.name: other.id for other in THESIS}
+    assert starts.get(recipe.start, "") == typed["start"]
+    assert published.inferred == tuple(typed["inferred"].split())
+
+
+@each
+def test_its_matrices_and_hit_rates_are_the_typed_ones(published):
+    typed = [row for row in MATRICES if row["id"] == published.id]
+    assert len(published.matrices) == len(typed)
+    rates = []
+    for matrix, row in zip(published.matrices, typed, strict=True):
+        assert (matrix.films, matrix.phase, " ".join(matrix.labels)) == (row["films"], int(row["phase"]), row["labels"])
+        assert matrix.rows == tuple(tuple(map(int, cells.split())) for cells in row["rows"].split("/"))
+        if row["hit_rates"]:
+            rates.append((row["films"], int(row["phase"]), tuple(map(int, row["hit_rates"].split()))))
+    assert published.hit_rates == tuple(rates)
+
+
+@each
 def test_what_all_have_in_common(published):
+    """What every recipe of the thesis leaves at the library's default, and the form of its augmentation."""
     recipe = published.recipe
-    assert (recipe.batch, recipe.pixels.size, recipe.keep, recipe.heads) == (16, 299, "last", ("study",))
-    assert recipe.augmentation.zoom_axes == "together" if published.id == "6.5" else "apart"
+    zoomed = recipe.augmentation.zoom > 0
+    assert zoomed == (published.id != "6.5")
+    assert recipe.augmentation.zoom_axes == ("apart" if zoomed else "together")
+    assert recipe.augmentation.fill == ("nearest" if zoomed else "black")
+    assert (recipe.batch_norm, recipe.balance, recipe.mixed_precision, recipe.flip_average) == ("trained", "none", False, False)
+    assert (recipe.pixels.aspect, recipe.pixels.percentiles, recipe.loss_weights) == ("stretch", (0.5, 99.5), (1.0,))
+
+
+@each
+def test_how_films_are_resized_is_remarked(published):
+    assert ("nearest" in published.remark) == published.recipe.pixels.equalise
+    assert ("bilinearly" in published.remark) == (published.recipe.split == "thesis_array")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +119,12 @@ def test_printed_matrices_give_the_printed_accuracies_and_hit_rates(published, m
     for films, phase, rates in published.hit_rates:
         if (films, phase) == (matrix.films, matrix.phase):
             assert np.round(100 * rows.diagonal() / rows.sum(axis=1)).astype(int).tolist() == list(rates)
+
+
+def test_every_typed_row_is_of_a_recipe():
+    ids = {published.id for published in THESIS}
+    assert {row["id"] for row in MATRICES} <= ids
+    assert set(SETTINGS) == set(TYPED) == ids
 
 
 def test_continuations_start_from_a_recipe_that_there_is():

@@ -11,7 +11,7 @@ from pathlib import Path
 # %%
 # PARAMETERS
 DATASET = "covid19-radiography-database"
-RECIPES = ("main",)  # image sets for the pixel recipes of these
+RECIPES = ("thesis-union",)  # image sets for the pixel recipes of these
 # END PARAMETERS
 
 # %%

@@ -14,12 +14,12 @@ IMAGES = ("siim-kernel-images",)  # kernels or datasets with image sets
 IMAGENET = "siim-kernel-imagenet-weights"  # used by recipes that start from ImageNet
 RECIPE = "main"
 FOLD = 0  # None trains all folds in turn
+SPLIT = None  # None parts the films as the recipe says
 MAX_HOURS = 11.5  # a session has 12
 # END PARAMETERS
 
 # %%
-INPUT = Path(os.environ.get("SIIM_KERNEL_INPUT", "/kaggle/input"))
-WORKING = Path(os.environ.get("SIIM_KERNEL_WORKING", "/kaggle/working"))
+INPUT, WORKING = (Path(os.environ.get(f"SIIM_KERNEL_{name}", f"/kaggle/{name.lower()}")) for name in ("INPUT", "WORKING"))
 
 
 def install():
@@ -36,4 +36,4 @@ if __name__ == "__main__":
     install()
     from siim_kernel import on_kaggle
 
-    on_kaggle.train(INPUT, WORKING, COMPETITION, IMAGES, IMAGENET, RECIPE, FOLD, MAX_HOURS)
+    on_kaggle.train(INPUT, WORKING, COMPETITION, IMAGES, IMAGENET, RECIPE, FOLD, MAX_HOURS, SPLIT)
