@@ -16,8 +16,7 @@ MAX_HOURS = 8.5  # of Kaggle's 9, which count start-up too; what does not fit ge
 # END PARAMETERS
 
 # %%
-INPUT = Path(os.environ.get("SIIM_KERNEL_INPUT", "/kaggle/input"))
-WORKING = Path(os.environ.get("SIIM_KERNEL_WORKING", "/kaggle/working"))
+INPUT, WORKING = (Path(os.environ.get(f"SIIM_KERNEL_{name}", f"/kaggle/{name.lower()}")) for name in ("INPUT", "WORKING"))
 
 
 def install():

@@ -15,8 +15,7 @@ RECIPES = ("thesis-union",)  # image sets for the pixel recipes of these
 # END PARAMETERS
 
 # %%
-INPUT = Path(os.environ.get("SIIM_KERNEL_INPUT", "/kaggle/input"))
-WORKING = Path(os.environ.get("SIIM_KERNEL_WORKING", "/kaggle/working"))
+INPUT, WORKING = (Path(os.environ.get(f"SIIM_KERNEL_{name}", f"/kaggle/{name.lower()}")) for name in ("INPUT", "WORKING"))
 
 
 def install():

@@ -16,8 +16,7 @@ SPLIT = "train"  # train, test or both
 # END PARAMETERS
 
 # %%
-INPUT = Path(os.environ.get("SIIM_KERNEL_INPUT", "/kaggle/input"))
-WORKING = Path(os.environ.get("SIIM_KERNEL_WORKING", "/kaggle/working"))
+INPUT, WORKING = (Path(os.environ.get(f"SIIM_KERNEL_{name}", f"/kaggle/{name.lower()}")) for name in ("INPUT", "WORKING"))
 
 
 def install():
