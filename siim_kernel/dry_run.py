@@ -14,12 +14,11 @@ from pathlib import Path
 import pandas as pd
 
 from siim_kernel import kernels, runs
-from siim_kernel.competition import checking, metric, solutions, submission, tables
+from siim_kernel.competition import checking, metric, priors, solutions, submission, tables
 from siim_kernel.delivery import manifest, rehearsal
 from siim_kernel.errors import DeliveryError, MountError
 from siim_kernel.files import write_atomically
 from siim_kernel.labels import STUDY_CLASSES
-from siim_kernel.learning import priors
 from siim_kernel.recipes import catalogue as recipes
 
 PHANTOM_STUDIES, PHANTOM_SCALE, PHANTOM_SEED = 400, 0.2, 0

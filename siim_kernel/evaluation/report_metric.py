@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from siim_kernel.competition import metric, solutions, submission
-from siim_kernel.competition.prior_boxes import boxes_of_films
+from siim_kernel.competition.priors import boxes_of_films
 from siim_kernel.evaluation.pages import Section, Table, Text
 from siim_kernel.evaluation.report_tables import MISSING, number
 from siim_kernel.labels import STUDY_CLASSES

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from siim_kernel.competition import submission, tables
+from siim_kernel.competition import priors, submission, tables
 from siim_kernel.competition.lines import csv_text
 from siim_kernel.labels import NONE, STUDY_CLASSES
-from siim_kernel.learning import plan, priors
+from siim_kernel.learning import plan
 from siim_kernel.learning.ahead import Ahead
 from siim_kernel.pixels.workers import Lost, in_order
 

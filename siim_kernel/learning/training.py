@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from siim_kernel import runs
 from siim_kernel.competition import folds as folding
-from siim_kernel.competition import schemes, split_report, splits
+from siim_kernel.competition import priors, schemes, split_report, splits
 from siim_kernel.errors import ImageSetError, RunError, TableError
 from siim_kernel.labels import SCHEMES, STUDY_CLASSES
-from siim_kernel.learning import fitting, networks, pipeline, prediction, priors, starts, states
+from siim_kernel.learning import fitting, networks, pipeline, prediction, starts, states
 from siim_kernel.pixels import imagesets
 
 ROOM = 2**24  # bytes for a run's tables and for what a weights file has beside the weights

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from siim_kernel import runs
+from siim_kernel.competition import priors
 from siim_kernel.errors import ImageSetError, RecipeError, RunError, TableError
 from siim_kernel.labels import BOXED, NONE, STUDY_CLASSES
-from siim_kernel.learning import fitting, networks, prediction, priors, training
+from siim_kernel.learning import fitting, networks, prediction, training
 from siim_kernel.recipes.recipe import Phase, PixelRecipe
 from tests.learning import made
 

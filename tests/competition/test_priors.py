@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from siim_kernel.competition import priors
 from siim_kernel.labels import BOXED, NONE, NOT_READ
-from siim_kernel.learning import priors
 
 
 def table(*rows):
@@ -65,3 +65,8 @@ def test_boxes_of_a_film_are_in_its_pixels_and_follow_one_minus_none():
     confidences = [priors.boxes_of_film(boxes, none, 10, 10)[0][0] for none in (0.0, 0.4, 1.0)]
     assert confidences == [0.5, pytest.approx(0.3), 0.0]
     assert priors.boxes_of_film([], 0.2, 10, 10) == []
+
+
+def test_films_without_a_size_have_no_boxes():
+    images = pd.DataFrame({"none": [0.2, 0.2, 0.2], "rows": [1000, None, 1000], "columns": [500, 500, None]})
+    assert [len(boxes) for boxes in priors.boxes_of_films([[0.1, 0.2, 0.3, 0.6, 0.5]], images)] == [1, 0, 0]

@@ -1,10 +1,9 @@
 """What is said of a film that nobody could read, and where boxes lie before anything is seen: shares of the training films."""
 
 import numpy as np
+import pandas as pd
 from sklearn.cluster import KMeans
 
-from siim_kernel.competition.prior_boxes import boxes_of_film as boxes_of_film  # the same rule in a report
-from siim_kernel.competition.prior_boxes import boxes_of_films as boxes_of_films
 from siim_kernel.labels import BOXED, NONE, NOT_READ, STUDY_CLASSES
 from siim_kernel.pixels import boxes as geometry
 
@@ -40,3 +39,19 @@ def prior_boxes(images, count=PRIOR_BOXES, seed=0):
     hits = np.mean(overlaps, axis=0)
     order = np.argsort(-hits, kind="stable")
     return [[*map(float, means.cluster_centers_[index]), float(hits[index])] for index in order if hits[index] > 0]
+
+
+def boxes_of_film(priors, none, rows, columns):
+    """Prior boxes of one film: a list of (confidence, xmin, ymin, xmax, ymax) in film pixels; confidences follow 1 - none.
+
+    priors  lists of xmin, ymin, xmax, ymax as shares of the film's sides, and the share of boxed films each one hits
+    """
+    return [((1 - none) * hits, xmin * columns, ymin * rows, xmax * columns, ymax * rows) for xmin, ymin, xmax, ymax, hits in priors]
+
+
+def boxes_of_films(priors, images):
+    """`boxes_of_film` for each row of a DataFrame with none, rows and columns: a list of lists, [] where a side is missing."""
+    return [
+        [] if pd.isna(row.rows) or pd.isna(row.columns) else boxes_of_film(priors, row.none, row.rows, row.columns)
+        for row in images.itertuples()
+    ]
