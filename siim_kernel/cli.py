@@ -402,10 +402,10 @@ def rehearse(
     minutes: Annotated[float, typer.Option(help="Time limit.")] = 720.0,
 ):
     """Run one kernel folder as Kaggle would: no network, read-only input, limits on time, memory and disk."""
-    from siim_kernel.delivery import manifest, rehearsal
+    from siim_kernel.delivery import kernel_folders, rehearsal
 
     limits = rehearsal.Limits(seconds=minutes * 60)
-    done = rehearsal.rehearse(kernel, input, working, parameters=manifest.parse_settings(set or []), limits=limits, on_line=print)
+    done = rehearsal.rehearse(kernel, input, working, parameters=kernel_folders.parse_settings(set or []), limits=limits, on_line=print)
     say(f"offline by {done.level}: {'; '.join(done.proof)}")
     say(
         f"{done.seconds / 60:.1f} min, peak {done.peak_bytes / 2**30:.1f} GiB, working {done.working_bytes / 2**20:.0f} MiB, log {done.log}"

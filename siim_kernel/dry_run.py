@@ -15,7 +15,7 @@ import pandas as pd
 
 from siim_kernel import kernels, runs
 from siim_kernel.competition import checking, metric, priors, solutions, submission, tables
-from siim_kernel.delivery import manifest, rehearsal
+from siim_kernel.delivery import kernel_folders, rehearsal
 from siim_kernel.errors import DeliveryError, MountError
 from siim_kernel.files import write_atomically
 from siim_kernel.labels import STUDY_CLASSES
@@ -157,7 +157,7 @@ def _rehearse(name, kernel, stages, competition, uploads, recipe, say):
         "train": {"RECIPE": recipe.name, "FOLD": 0},
         "inference": {},
     }[name]
-    metadata = manifest.read_metadata(kernel)
+    metadata = kernel_folders.read_metadata(kernel)
     mounted = stages / name / "input"
     sources = {f"competitions/{slug}": competition for slug in metadata["competition_sources"]}
     sources |= {f"datasets/{ref}": uploads[slug] for ref in metadata["dataset_sources"] if (slug := ref.split("/")[1]) in uploads}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from siim_kernel.delivery import manifest, notebook
+from siim_kernel.delivery import kernel_folders, notebook
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 KERNELS = {path.parent.name: path.parent for path in CHECKOUT.glob("train_kernels/*/kernel-metadata.json")}
@@ -87,7 +87,7 @@ def test_sources_exist(folder):
     kernels = {kernel_fields(each)["id"] for each in KERNELS.values()}
     assert set(fields["dataset_sources"]) <= datasets | EXTERNAL
     assert set(fields["kernel_sources"]) <= kernels - {fields["id"]}
-    reads_it = "COMPETITION" in manifest.read_parameters(folder)
+    reads_it = "COMPETITION" in kernel_folders.read_parameters(folder)
     assert fields["competition_sources"] == ["siim-covid19-detection"] * reads_it
     assert fields["model_sources"] == []
     for name in LISTS:
@@ -96,7 +96,7 @@ def test_sources_exist(folder):
 
 @each_kernel
 def test_parameters_name_attached_sources(folder):
-    fields, parameters = kernel_fields(folder), manifest.read_parameters(folder)
+    fields, parameters = kernel_fields(folder), kernel_folders.read_parameters(folder)
     attached = {ref.split("/")[1] for ref in fields["dataset_sources"] + fields["kernel_sources"]} | set(fields["competition_sources"])
     for name in ("COMPETITION", "IMAGES", "IMAGENET", "RUNS", "DATASET"):
         value = parameters.get(name, ())
@@ -110,7 +110,7 @@ def test_code_is_small_utf8_with_parameters(folder):
     data = code.read_bytes()
     data.decode("utf-8")
     assert len(data) < MAX_SOURCE
-    assert manifest.read_parameters(folder)
+    assert kernel_folders.read_parameters(folder)
     script = code.with_suffix(".py").read_text(encoding="utf-8")
     assert len(script.splitlines()) < 40
     assert script.startswith('"""Kaggle kernel')
@@ -151,7 +151,7 @@ def test_the_notebook_is_that_of_its_script():
 
 
 def test_the_inference_kernel_is_finished_before_kaggles_limit():
-    hours = manifest.read_parameters(KERNELS["inference_kernel"])["MAX_HOURS"]
+    hours = kernel_folders.read_parameters(KERNELS["inference_kernel"])["MAX_HOURS"]
     assert isinstance(hours, float)
     assert 8 <= hours <= 8.75  # of 9, with room for the session's start and the installation
     assert "max_hours=MAX_HOURS" in (KERNELS["inference_kernel"] / "inference.py").read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""To Kaggle and back: manifest, rehearsal."""
+"""To Kaggle and back: manifest, client, rehearsal."""

@@ -21,7 +21,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from siim_kernel.delivery import manifest, processes, sandbox
+from siim_kernel.delivery import kernel_folders, processes, sandbox
 from siim_kernel.delivery.confine import AUDIT_HOOK, LEVELS, NAMESPACES, SECCOMP
 from siim_kernel.delivery.listing import changes, list_files
 from siim_kernel.delivery.watch import Limits, watch
@@ -150,15 +150,15 @@ def _folders(input_dir, working_dir):
 
 def _stage(kernel_folder, staging, parameters, interpreter):
     """Write the kernel's copy to `staging`/src; its metadata, and notes on it."""
-    copy = manifest.write_copy(kernel_folder, staging / "kernel", parameters)
-    metadata = manifest.read_metadata(copy)
+    copy = kernel_folders.write_copy(kernel_folder, staging / "kernel", parameters)
+    metadata = kernel_folders.read_metadata(copy)
     if metadata.get("language", "python") != "python":
         raise DeliveryError(f"{kernel_folder}: only kernels in python can be rehearsed, this one is in {metadata['language']!r}")
     if metadata["kernel_type"] == "notebook" and interpreter.missing:
         missing = " and ".join(interpreter.missing)
         raise DeliveryError(f"{interpreter.executable} lacks {missing} to run a notebook; install them: pip install nbclient ipykernel")
     # Kaggle takes the code file alone: whatever else stands in the folder must not help here.
-    (copy / manifest.METADATA).unlink()
+    (copy / kernel_folders.METADATA).unlink()
     copy.rename(staging / "src")
     if str(metadata.get("enable_internet", True)).lower() != "false":
         return metadata, ("kernel-metadata.json does not switch enable_internet off; the rehearsal is offline all the same",)

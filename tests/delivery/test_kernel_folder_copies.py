@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siim_kernel.delivery import manifest
+from siim_kernel.delivery import kernel_folders
 from siim_kernel.errors import DeliveryError
 
 METADATA = {
@@ -55,7 +55,7 @@ def kernel(tmp_path):
 
 
 def test_defaults_are_read_in_order(kernel):
-    assert list(manifest.read_parameters(kernel).items()) == [
+    assert list(kernel_folders.read_parameters(kernel).items()) == [
         ("RECIPE", "main"),
         ("FOLD", None),
         ("HOURS", 8.5),
@@ -67,39 +67,39 @@ def test_defaults_are_read_in_order(kernel):
 
 def test_copy_changes_the_values_alone(kernel, tmp_path):
     values = {"RECIPE": "it's ü", "FOLD": 3, "HOURS": 2, "SIZES": (64,), "RESUME": True, "N": 7}
-    out = manifest.write_copy(kernel, tmp_path / "copy", values)
+    out = kernel_folders.write_copy(kernel, tmp_path / "copy", values)
     expected = SCRIPT.replace('"main"', '"it\'s ü"').replace("FOLD = None", "FOLD = 3").replace("8.5", "2").replace("False", "True")
     expected = expected.replace("N = -1", "N = 7").replace("(\n    256,  # small\n    512,\n)", "(64,)")
     assert (out / "train.py").read_text() == expected
-    assert manifest.read_parameters(out) == values
+    assert kernel_folders.read_parameters(out) == values
     assert sorted(path.name for path in out.iterdir()) == ["kernel-metadata.json", "train.py"]
 
 
 def test_copy_without_values_is_the_same_bytes(tmp_path):
     code = SCRIPT.replace("\n", "\r\n") + "x = '\x0c\u2028'"
     kernel = write_kernel(tmp_path / "kernel", code)
-    assert (manifest.write_copy(kernel, tmp_path / "copy") / "train.py").read_bytes() == code.encode()
-    changed = manifest.write_copy(kernel, tmp_path / "changed", {"FOLD": 1}) / "train.py"
+    assert (kernel_folders.write_copy(kernel, tmp_path / "copy") / "train.py").read_bytes() == code.encode()
+    changed = kernel_folders.write_copy(kernel, tmp_path / "changed", {"FOLD": 1}) / "train.py"
     assert changed.read_bytes() == code.replace("FOLD = None", "FOLD = 1").encode()
 
 
 def test_a_separator_that_is_no_line_end_for_python(tmp_path):
     code = '# PARAMETERS\nA = "\u2028\x0c"\nB = 1\n# END PARAMETERS\n'
-    out = manifest.write_copy(write_kernel(tmp_path / "kernel", code), tmp_path / "copy", {"B": 2})
-    assert manifest.read_parameters(out) == {"A": "\u2028\x0c", "B": 2}
+    out = kernel_folders.write_copy(write_kernel(tmp_path / "kernel", code), tmp_path / "copy", {"B": 2})
+    assert kernel_folders.read_parameters(out) == {"A": "\u2028\x0c", "B": 2}
 
 
 def test_slug_suffix_and_metadata(kernel, tmp_path):
-    out = manifest.write_copy(kernel, tmp_path / "copy", slug_suffix="-small-fold1", metadata={"kernel_sources": ["a/images"]})
-    written = manifest.read_metadata(out)
+    out = kernel_folders.write_copy(kernel, tmp_path / "copy", slug_suffix="-small-fold1", metadata={"kernel_sources": ["a/images"]})
+    written = kernel_folders.read_metadata(out)
     assert written == METADATA | {
         "id": "me/siim-kernel-train-small-fold1",
         "title": "siim-kernel-train-small-fold1",
         "kernel_sources": ["a/images"],
     }
-    assert manifest.read_metadata(kernel) == METADATA
+    assert kernel_folders.read_metadata(kernel) == METADATA
     with pytest.raises(DeliveryError, match="slug suffix"):
-        manifest.write_copy(kernel, tmp_path / "other", slug_suffix=" Fold 1")
+        kernel_folders.write_copy(kernel, tmp_path / "other", slug_suffix=" Fold 1")
 
 
 @pytest.mark.parametrize("as_list", [False, True])
@@ -107,8 +107,8 @@ def test_notebook_cell(tmp_path, as_list):
     source = "# PARAMETERS\nFOLD = 0  # which\nNAME = 'a'\n# END PARAMETERS"
     content = notebook(source.splitlines(keepends=True) if as_list else source)
     kernel = write_kernel(tmp_path / "kernel", content, code_file="run.ipynb", kernel_type="notebook")
-    assert manifest.read_parameters(kernel) == {"FOLD": 0, "NAME": "a"}
-    out = manifest.write_copy(kernel, tmp_path / "copy", {"FOLD": 4})
+    assert kernel_folders.read_parameters(kernel) == {"FOLD": 0, "NAME": "a"}
+    out = kernel_folders.write_copy(kernel, tmp_path / "copy", {"FOLD": 4})
     before, after = json.loads(content), json.loads((out / "run.ipynb").read_text())
     changed = "".join(after["cells"][1]["source"])
     assert changed == source.replace("FOLD = 0", "FOLD = 4")
@@ -134,12 +134,12 @@ def test_notebook_cell(tmp_path, as_list):
 )
 def test_values_that_do_not_fit(kernel, tmp_path, values, text):
     with pytest.raises(DeliveryError, match=text):
-        manifest.write_copy(kernel, tmp_path / "copy", values)
+        kernel_folders.write_copy(kernel, tmp_path / "copy", values)
     assert not (tmp_path / "copy").exists()
 
 
 def test_none_leaves_a_value_out(kernel, tmp_path):
-    assert manifest.read_parameters(manifest.write_copy(kernel, tmp_path / "copy", {"N": None}))["N"] is None
+    assert kernel_folders.read_parameters(kernel_folders.write_copy(kernel, tmp_path / "copy", {"N": None}))["N"] is None
 
 
 @pytest.mark.parametrize(
@@ -158,14 +158,14 @@ def test_none_leaves_a_value_out(kernel, tmp_path):
 )
 def test_blocks_that_cannot_be_used(tmp_path, block, text):
     with pytest.raises(DeliveryError, match=text):
-        manifest.read_parameters(write_kernel(tmp_path / "kernel", block))
+        kernel_folders.read_parameters(write_kernel(tmp_path / "kernel", block))
 
 
 def test_no_block_takes_no_values(tmp_path):
     kernel = write_kernel(tmp_path / "kernel", "print(1)\n")
-    assert manifest.read_parameters(kernel) == {}
+    assert kernel_folders.read_parameters(kernel) == {}
     with pytest.raises(DeliveryError, match="no PARAMETERS block"):
-        manifest.write_copy(kernel, tmp_path / "copy", {"A": 1})
+        kernel_folders.write_copy(kernel, tmp_path / "copy", {"A": 1})
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_no_block_takes_no_values(tmp_path):
 def test_files_that_are_no_notebooks(tmp_path, content):
     kernel = write_kernel(tmp_path / "kernel", content, code_file="run.ipynb", kernel_type="notebook")
     with pytest.raises(DeliveryError):
-        manifest.read_parameters(kernel)
+        kernel_folders.read_parameters(kernel)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_metadata_that_cannot_be_used(tmp_path, fields, text):
     (tmp_path / "outside.py").write_text("")
     (kernel / "kernel-metadata.json").write_text(json.dumps(METADATA | fields))
     with pytest.raises(DeliveryError, match=text):
-        manifest.read_metadata(kernel)
+        kernel_folders.read_metadata(kernel)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"\xef\xbb\xbf{}"])
@@ -200,19 +200,19 @@ def test_metadata_that_is_no_json_object(tmp_path, content):
     kernel = write_kernel(tmp_path / "kernel")
     (kernel / "kernel-metadata.json").write_bytes(content)
     with pytest.raises(DeliveryError, match="kernel-metadata.json"):
-        manifest.read_metadata(kernel)
+        kernel_folders.read_metadata(kernel)
 
 
 def test_missing_metadata(tmp_path):
     with pytest.raises(DeliveryError, match="does not exist"):
-        manifest.read_metadata(tmp_path)
+        kernel_folders.read_metadata(tmp_path)
 
 
 def test_copy_never_overwrites(kernel, tmp_path):
     (tmp_path / "file").write_text("")
     for out in (kernel, tmp_path / "file"):
         with pytest.raises(DeliveryError, match="not an empty folder"):
-            manifest.write_copy(kernel, out, {"FOLD": 1})
+            kernel_folders.write_copy(kernel, out, {"FOLD": 1})
     assert (kernel / "train.py").read_text() == SCRIPT
 
 
@@ -229,7 +229,7 @@ def test_settings():
         "OLD=007",
         "NO=None",
     ]
-    assert manifest.parse_settings(given_settings) == {
+    assert kernel_folders.parse_settings(given_settings) == {
         "FOLD": 1,
         "RECIPE": "small",
         "HOURS": 2.5,
@@ -243,7 +243,7 @@ def test_settings():
     }
     for wrong in (["FOLD"], ["=1"], ["A B=1"], ["A=1", "A=2"]):
         with pytest.raises(DeliveryError):
-            manifest.parse_settings(wrong)
+            kernel_folders.parse_settings(wrong)
 
 
 literals = st.recursive(
@@ -257,6 +257,6 @@ literals = st.recursive(
 def test_every_literal_comes_back(tmp_path_factory, value):
     folder = tmp_path_factory.mktemp("kernel")
     kernel = write_kernel(folder / "kernel", "# PARAMETERS\nA = None  # c\nB = 'ü'; C = 1\n# END PARAMETERS\nprint(A)\n")
-    out = manifest.write_copy(kernel, folder / "copy", {"A": value, "C": 2})
-    assert manifest.read_parameters(out) == {"A": value, "B": "ü", "C": 2}
+    out = kernel_folders.write_copy(kernel, folder / "copy", {"A": value, "C": 2})
+    assert kernel_folders.read_parameters(out) == {"A": value, "B": "ü", "C": 2}
     assert (out / "kernel-metadata.json").read_text() == json.dumps(METADATA, indent=2) + "\n"
