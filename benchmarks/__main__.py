@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import settings, table
 
-PARTS = ("reading", "building", "start", "memory", "training", "prediction", "growth")
+PARTS = ("reading", "building", "start", "memory", "training", "prediction", "plan", "growth")
 CHECKOUT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded, here and in what is started here
 

@@ -5,48 +5,28 @@ The versions are those of requirements.lock, for CPython 3.11, 3.12 and 3.13 on 
 in the lock. Run it with an interpreter that has setuptools and wheel, such as .venv/bin/python.
 """
 
-import hashlib
-import re
-import shutil
+import argparse
 import sys
+from pathlib import Path
 
-from command import CHECKOUT, parser, run
-
-LACKING = ("python-gdcm", "imagecodecs", "pydicom")
-PYTHONS = ("3.11", "3.12", "3.13")
-PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_27_x86_64", "manylinux_2_28_x86_64")
-
-
-def locked(name, lock):
-    """`name==version` as the lock has it."""
-    found = re.search(rf"^{re.escape(name)}==[^\s;\\]+", lock, re.MULTILINE)
-    if not found:
-        sys.exit(f"requirements.lock has no {name}")
-    return found[0]
+CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def main():
-    """Prints or runs the commands; returns the first exit code that is not 0."""
-    given = parser(__doc__).parse_args()
-    lock = (CHECKOUT / "requirements.lock").read_text(encoding="utf-8")
-    code, wheels = CHECKOUT / "build" / "code", CHECKOUT / "build" / "wheels"
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    commands = [[*pip, "wheel", CHECKOUT, "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", code]]
-    for python in PYTHONS:
-        target = ["--only-binary=:all:", "--no-deps", "--python-version", python, "--implementation", "cp"]
-        target += [f"--platform={platform}" for platform in PLATFORMS]
-        commands.append([*pip, "download", *target, "--dest", wheels, *(locked(name, lock) for name in LACKING)])
-    if not given.dry_run:
-        # Files of an earlier build would be packed, or uploaded, as well.
-        for folder in (CHECKOUT / "build" / "lib", code, wheels):
-            shutil.rmtree(folder, ignore_errors=True)
-    for command in commands:
-        if code_of_it := run(command, given.dry_run):
-            return code_of_it
-    unknown = [wheel.name for wheel in wheels.glob("*.whl") if hashlib.sha256(wheel.read_bytes()).hexdigest() not in lock]
-    if unknown:
-        print(f"not the files of requirements.lock, do not upload them: {', '.join(sorted(unknown))}", file=sys.stderr)
-    return 1 if unknown else 0
+    """Prints or runs the commands; returns 1 where one fails or a wheel is missing."""
+    reader = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    reader.add_argument("--dry-run", action="store_true", help="print the commands, run nothing")
+    given = reader.parse_args()
+    sys.path.insert(0, str(CHECKOUT))  # for a Python in which the package is not installed
+    from siim_kernel.delivery import wheels
+    from siim_kernel.errors import SiimKernelError
+
+    try:
+        wheels.build(CHECKOUT, CHECKOUT / "build", say=lambda line: print(line, flush=True), dry_run=given.dry_run)
+    except SiimKernelError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

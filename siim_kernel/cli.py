@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from siim_kernel import cli_kaggle, cli_planning
 from siim_kernel.errors import SiimKernelError
 
 app = typer.Typer(
@@ -18,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_planning.app)
+app.add_typer(cli_kaggle.app)
 
 
 class Split(StrEnum):
@@ -255,10 +258,12 @@ def train(
     start: Annotated[Path | None, typer.Option(help="Run whose weights are the start, for recipes that name one.")] = None,
     imagenet: Annotated[Path | None, typer.Option(help="ImageNet weights without top, as Keras publishes them.")] = None,
     max_hours: Annotated[float | None, typer.Option(help="Stop before this; the same command goes on from there.", min=0)] = None,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="Only time a few steps of each phase, for `plan`.")] = False,
 ):
     """Train a recipe on an image set.
 
-    Stopped or killed, the same command goes on where it was, to the same result. Every session finishes at least one epoch.
+    Stopped or killed, the same command goes on where it was, to the same result. Every session finishes at least one epoch. With
+    --calibrate nothing is trained: OUT/calibration.json gets the seconds that its steps take here, and no weights are needed.
     """
     from siim_kernel import clock, kernels
     from siim_kernel.recipes import catalogue as recipes
@@ -266,6 +271,9 @@ def train(
     if folds is not None and n_folds is not None:
         raise typer.BadParameter("--folds and --n-folds exclude each other")
     wanted, deadline = recipes.by_name(recipe), clock.after(max_hours)
+    if calibrate:
+        print(kernels.calibrate(wanted, images, competition, out, folds, n_folds, fold, split, patients, say=say))
+        return
     runs = kernels.train(wanted, images, competition, out, folds, n_folds, fold, split, patients, imagenet, start, deadline, say=say)
     for run in runs:
         print(run.folder)

@@ -3,6 +3,7 @@
 Three functions compose the rooms. The Kaggle kernels and the command line call them with the same arguments.
 """
 
+import json
 import os
 import time
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from siim_kernel import runs as stored_runs
 from siim_kernel.competition import checking, external, gathering, splits, tables
 from siim_kernel.competition import folds as folding
 from siim_kernel.errors import ImageSetError, MountError, RecipeError, SubmissionError
+from siim_kernel.files import write_atomically
 from siim_kernel.learning import drafts
 from siim_kernel.pixels import building, dicom, imagesets, published
 from siim_kernel.pixels.workers import Lost, in_order
@@ -22,6 +24,7 @@ from siim_kernel.pixels.workers import Lost, in_order
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded: its banners are no messages of ours
 NOT_READ_LIMIT = 0.2  # share of the sample's images above which a submission is not to be trusted
 PREFLIGHT_HOURS = 1  # a time limit shorter than this is not spent on reading all headers first
+CALIBRATION = "calibration.json"  # in the folder of a training
 NAMED = 20  # films not read that are named one by one
 
 
@@ -96,22 +99,7 @@ def train(
     """
     from siim_kernel.learning import fitting, starts, training
 
-    if split == "thesis":  # the recipe's own where it is one of the thesis's, else that of its folder models
-        split = recipe.split if recipe.split.startswith("thesis") else "thesis_folder"
-    recipe = replace(recipe, split=split or recipe.split, n_folds=n_folds or recipe.n_folds)  # as it is stored with the run
-    material = _material(recipe, images, competition, patients, say)
-    if folds is not None:
-        made = folding.read_folds(folds, material.table)
-        there = sorted(set(made["fold"]) - {splits.FINAL_TEST})
-    else:
-        if recipe.split == "patient" and (material.table["patient"] == "").all():
-            say("warning: no patient is known: the films are parted by study, and films of one patient may stand on both sides")
-            recipe = replace(recipe, split="study")
-        numbers = splits.make_split(material.table, recipe.split, recipe.n_folds, recipe.seed, material.duplicates)
-        made = pd.DataFrame({"imageid": material.table["image"], "fold": numbers})
-        there = splits.validating(recipe.split, recipe.n_folds)
-    if fold is not None and fold not in there:
-        raise RecipeError(f"there is no fold {fold}; there are {', '.join(map(str, there))}")
+    recipe, material, made, there = _parted(recipe, images, competition, folds, n_folds, fold, split, patients, say)
     begun = starts.find(recipe, start)
     found, session = [], fitting.Session(deadline)
     for number in there if fold is None else [fold]:
@@ -125,6 +113,51 @@ def train(
             break
         found.append(run)
     return found
+
+
+def calibrate(recipe, images, competition, out, folds=None, n_folds=None, fold=None, split=None, patients=None, say=print):
+    """Times a few real steps of each phase of a recipe on this machine; returns the path of `out/calibration.json`.
+
+    The arguments are those of `train`; without a fold it is the first. What is stored: `learning.calibrating.calibrate`. Weights
+    stay random, which takes the same time: neither ImageNet's nor another run's are needed. Raises MountError where `out` cannot
+    be written.
+    """
+    from siim_kernel.learning import calibrating
+
+    recipe, material, made, there = _parted(recipe, images, competition, folds, n_folds, fold, split, patients, say)
+    path = Path(out) / CALIBRATION
+    try:
+        timed = calibrating.calibrate(recipe, material, made, there[0] if fold is None else fold, Path(out), say)
+        write_atomically(path, json.dumps(timed, indent=1) + "\n")
+    except OSError as error:
+        raise MountError(f"{path} cannot be written: {error.strerror or error}; make room, or name another folder") from None
+    return path
+
+
+def way_of(recipe, split):
+    """The way to part a recipe's films: `split`, by default its own; "thesis" is its own of the thesis, else that of the folder models."""
+    if split == "thesis":
+        return recipe.split if recipe.split.startswith("thesis") else "thesis_folder"
+    return split or recipe.split
+
+
+def _parted(recipe, images, competition, folds, n_folds, fold, split, patients, say):
+    """The recipe as it is stored with its runs, its `training.Material`, who is in which fold, and the folds that validate."""
+    recipe = replace(recipe, split=way_of(recipe, split), n_folds=n_folds or recipe.n_folds)
+    material = _material(recipe, images, competition, patients, say)
+    if folds is not None:
+        made = folding.read_folds(folds, material.table)
+        there = sorted(set(made["fold"]) - {splits.FINAL_TEST})
+    else:
+        if recipe.split == "patient" and (material.table["patient"] == "").all():
+            say("warning: no patient is known: the films are parted by study, and films of one patient may stand on both sides")
+            recipe = replace(recipe, split="study")
+        numbers = splits.make_split(material.table, recipe.split, recipe.n_folds, recipe.seed, material.duplicates)
+        made = pd.DataFrame({"imageid": material.table["image"], "fold": numbers})
+        there = splits.validating(recipe.split, recipe.n_folds)
+    if fold is not None and fold not in there:
+        raise RecipeError(f"there is no fold {fold}; there are {', '.join(map(str, there))}")
+    return recipe, material, made, there
 
 
 def _material(recipe, folders, competition, patients, say):

@@ -165,14 +165,19 @@ def _require_sound(record, folder):
 
 
 def load_all(folders):
-    """The runs in some folders, each a run or a folder of `fold-K` runs, in order.
+    """The runs in some folders, in order: each a run, a folder of `fold-K` runs, or one that has such folders of several recipes.
 
     Raises RunError where a folder holds none, or a fold of it is unfinished.
     """
-    found = []
-    for folder in map(Path, folders):
-        nested = fold_folders(folder)
-        found += [load(path) for path in nested] if nested and not (folder / RECORD).exists() else [load(folder)]
+    found = [load(path) for folder in map(Path, folders) for path in _singles(folder)]
     if not found:
         raise RunError("no run was given; name at least one folder of a finished run")
     return found
+
+
+def _singles(folder):
+    """The folders of single runs in a folder, in order; the folder itself where none is below it."""
+    if (folder / RECORD).exists():
+        return [folder]
+    recipes = sorted(path for path in folder.glob("*") if fold_folders(path))
+    return fold_folders(folder) or [path for recipe in recipes for path in fold_folders(recipe)] or [folder]

@@ -32,7 +32,10 @@ ALLOWED = {
     "on_kaggle": ABOVE_KERNELS | {"kernels"},
     "dry_run": EVERYTHING,
     "doctor": EVERYTHING,
-    "cli": EVERYTHING | {"dry_run", "doctor"},
+    "joining": ABOVE_KERNELS,
+    "cli_planning": EVERYTHING | {"joining"},
+    "cli_kaggle": EVERYTHING | {"dry_run"},
+    "cli": EVERYTHING | {"dry_run", "doctor", "cli_kaggle", "cli_planning"},
 }
 MOST_LINES = 305
 # The commands stand one after the other in one file, each a few lines.

@@ -84,7 +84,7 @@ def mixed_precision_here():
 
 
 @contextmanager
-def _precision(recipe):
+def precision(recipe):
     """Keras's dtype policy of a recipe on this machine, and the one before at the end."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16" if recipe.mixed_precision and mixed_precision_here() else "float32")
@@ -140,7 +140,7 @@ def train_fold(recipe, material, folds, fold, out, imagenet=None, start=None, se
     keras.utils.clear_session()  # what an earlier fold left: its graphs take memory, its names would count on in the weights file
     keras.utils.set_random_seed(recipe.seed + fold)
     tf.config.experimental.enable_op_determinism()
-    with _precision(recipe):
+    with precision(recipe):
         places = strategy()
         with places.scope():
             model = networks.build(networks.without_imagenet(recipe) if state else recipe, imagenet)

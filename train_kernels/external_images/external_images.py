@@ -21,10 +21,13 @@ INPUT, WORKING = (Path(os.environ.get(f"SIIM_KERNEL_{name}", f"/kaggle/{name.low
 def install():
     """The package, and what this image lacks, from the attached wheels into scratch, never over the image's own."""
     lacking = [name for name in ("python-gdcm", "imagecodecs", "pydicom") if not find_spec(name.removeprefix("python-"))]
-    wheels = {str(path.parent) for layout in ("", "datasets/*/") for path in INPUT.glob(f"{layout}siim-kernel-*/*.whl")}
+    wheels = {whl.name: f"--find-links={whl.parent}" for at in ("", "datasets/*/") for whl in INPUT.glob(f"{at}siim-kernel-*/*.whl")}
     sys.path.insert(0, tempfile.mkdtemp())
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", sys.path[0]]
-    subprocess.run([*pip, *(f"--find-links={folder}" for folder in sorted(wheels)), "siim-kernel", *lacking], check=True)
+    pip = [sys.executable, "-m", "pip", "--isolated", "install", "--quiet", "--no-index", "--no-deps", "--target", sys.path[0]]
+    missing = [name for name in ("siim-kernel", *lacking) if subprocess.run([*pip, *wheels.values(), name]).returncode]
+    if missing:
+        found = ", ".join(sorted(wheels)) or "none; attach the datasets siim-kernel-code and siim-kernel-wheels"
+        raise ModuleNotFoundError(f"Python {sys.version.split()[0]}: no attached wheel of {', '.join(missing)} fits. Attached: {found}")
 
 
 # %%

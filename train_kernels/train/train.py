@@ -1,6 +1,5 @@
 """Kaggle kernel: image set -> trained runs, on GPU, inside the session limit; goes on from an earlier output that is attached."""
 
-# %%
 import os
 import subprocess
 import sys
@@ -18,20 +17,21 @@ SPLIT = None  # None parts the films as the recipe says
 MAX_HOURS = 11.5  # a session has 12
 # END PARAMETERS
 
-# %%
 INPUT, WORKING = (Path(os.environ.get(f"SIIM_KERNEL_{name}", f"/kaggle/{name.lower()}")) for name in ("INPUT", "WORKING"))
 
 
 def install():
     """The package, and what this image lacks, from the attached wheels into scratch, never over the image's own."""
     lacking = [name for name in ("python-gdcm", "imagecodecs", "pydicom") if not find_spec(name.removeprefix("python-"))]
-    wheels = {str(path.parent) for layout in ("", "datasets/*/") for path in INPUT.glob(f"{layout}siim-kernel-*/*.whl")}
+    wheels = {whl.name: f"--find-links={whl.parent}" for at in ("", "datasets/*/") for whl in INPUT.glob(f"{at}siim-kernel-*/*.whl")}
     sys.path.insert(0, tempfile.mkdtemp())
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", sys.path[0]]
-    subprocess.run([*pip, *(f"--find-links={folder}" for folder in sorted(wheels)), "siim-kernel", *lacking], check=True)
+    pip = [sys.executable, "-m", "pip", "--isolated", "install", "--quiet", "--no-index", "--no-deps", "--target", sys.path[0]]
+    missing = [name for name in ("siim-kernel", *lacking) if subprocess.run([*pip, *wheels.values(), name]).returncode]
+    if missing:
+        found = ", ".join(sorted(wheels)) or "none; attach the datasets siim-kernel-code and siim-kernel-wheels"
+        raise ModuleNotFoundError(f"Python {sys.version.split()[0]}: no attached wheel of {', '.join(missing)} fits. Attached: {found}")
 
 
-# %%
 if __name__ == "__main__":
     install()
     from siim_kernel import on_kaggle

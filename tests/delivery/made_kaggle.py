@@ -1,0 +1,89 @@
+"""A desk for tests: a checkout's templates, the real Kaggle client, and a loopback Kaggle that it talks to."""
+
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+from siim_kernel.delivery import manifest as manifests
+from siim_kernel.delivery.client import Client
+from tests.loopback.service import KEY, USER, Service
+from tests.loopback.store import now
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+COMPETITION = "siim-covid19-detection"
+TEMPLATES = ("train_kernels", "inference_kernel", "datasets-metadata", "scripts", "requirements.lock", "pyproject.toml")
+SOLUTION = "id,PredictionString\na_study,negative 1 0 0 1 1\n"
+__all__ = ["COMPETITION", "KEY", "SOLUTION", "USER", "Desk", "at_a_desk"]
+
+
+class Desk:
+    """What a person has: `client`, `manifest`, the `checkout`, and a `service` far away; `said` and `slept` keep what went by."""
+
+    def __init__(self, folder, service):
+        self.folder, self.service, self.checkout = folder, service, folder / "checkout"
+        self.said, self.slept = [], []
+        self.client = Client(service.environment, say=self.said.append, sleep=self.slept.append)
+        self.checkout.mkdir()
+        for name in TEMPLATES:
+            copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copyfile
+            copy(CHECKOUT / name, self.checkout / name)
+        self.manifest = manifests.load(self.checkout, USER)
+        competition = folder / "competition"
+        competition.mkdir()
+        (competition / "sample_submission.csv").write_text(SOLUTION)
+        (folder / "solution.csv").write_text(SOLUTION)
+        service.add_competition(COMPETITION, competition, folder / "solution.csv")
+
+    def files(self, **files):
+        """A new folder of files, given as name=content; two underscores stand for the slash, one for the dot."""
+        folder = self.folder / f"files-{len(list(self.folder.glob('files-*')))}"
+        for name, content in files.items():
+            path = folder / name.replace("__", "/").replace("_", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return folder
+
+    def have_dataset(self, slug, **files):
+        """A dataset of this owner that is on Kaggle already."""
+        store, tokens = self.service.store, []
+        for path in sorted(self.files(**files).rglob("*")) if files else ():
+            token = store.start_upload(path.name, path.stat().st_size)
+            shutil.copyfile(path, store.upload(token))
+            store.finish_upload(token)
+            tokens.append(token)
+        store.save_dataset_version(USER, slug, {"title": slug, "licenseName": "other"}, tokens)
+
+    def have_kernel(self, slug, status="COMPLETE", gpu=False, source="print(1)\n", **files):
+        """A version of a kernel of this owner that is on Kaggle already, with what it left."""
+        store = self.service.store
+        document = store.kernel(USER, slug) or {"id": 90 + len(store.kernels()), "kernelType": "script", "language": "python"}
+        document = {"title": slug, "versions": []} | document
+        number = len(document["versions"]) + 1
+        version = {"number": number, "created": now(), "status": status, "failure": None, "seconds": 0.0, "gpu": gpu}
+        version |= {"enableInternet": False, "enableGpu": gpu, "sessionTimeoutSeconds": None}
+        version["sources"] = {kind: {} for kind in ("dataset", "kernel", "competition", "model")}
+        folder = store.kernel_folder(USER, slug) / str(number)
+        folder.mkdir(parents=True)
+        (folder / "source").write_text(source)
+        if files:
+            shutil.copytree(self.files(**files), folder / "output")
+        document["versions"].append(version)
+        store.save_kernel(USER, slug, document)
+        return f"{USER}/{slug}"
+
+    def have_sources(self):
+        """What the committed kernels take: three datasets, the trained runs, and the image kernel's output."""
+        for name in self.manifest.datasets:
+            self.have_dataset(f"siim-kernel-{name}", file_txt=name)
+        self.have_kernel("siim-kernel-images", images__images_csv="image\n")
+
+    def made(self, method):
+        """How many requests of a method were acted on: answered, or acted on and then cut."""
+        return sum(request.status in (200, "reset-after", "truncated") for request in self.service.requests(method))
+
+
+@contextmanager
+def at_a_desk(folder):
+    """A `Desk` in `folder` while its service answers."""
+    with Service(folder / "service") as service:
+        yield Desk(folder, service)
