@@ -32,6 +32,7 @@ def table(counts):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tests.fuzzing", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0, help="how long new mutants are begun")
+    parser.add_argument("--mutants", type=int, help="stop after so many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, default=os.environ.get("SIIM_KERNEL_REAL_DATA"), help="folder with dicom/ of real films")
     parser.add_argument("--keep", type=Path, default=Path("build/fuzzing"), help="folder for mutants that are faults")
@@ -50,7 +51,8 @@ def main(arguments=None):
             return 0
         stop = time.monotonic() + 60 * options.minutes
         counts, faults = Counter(), 0
-        for result in run(found, options.seed, keep=options.keep, workers=options.workers, stop=stop):
+        indices = None if options.mutants is None else range(options.mutants)
+        for result in run(found, options.seed, indices, keep=options.keep, workers=options.workers, stop=stop):
             counts[result.kind, result.outcome] += 1
             if result.outcome in FAULTS:
                 faults += 1

@@ -51,6 +51,8 @@ def check_command(words):
         assert set(arguments) <= make_targets()
     elif program == "python":
         script, *rest = arguments
+        if script == "-m":
+            script, *rest = f"{rest[0].replace('.', '/')}.py", *rest[1:]
         assert (CHECKOUT / script).is_file(), f"there is no {script}"
         if script.startswith("scripts/"):
             done = subprocess.run([sys.executable, CHECKOUT / script, *rest, "--dry-run"], capture_output=True, text=True)

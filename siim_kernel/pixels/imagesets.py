@@ -264,7 +264,8 @@ class _Joined:
 
 
 def union(sets):
-    """Several opened image sets as one `ImageSet`: the table is theirs one after the other, the squares stay where they are.
+    """Several opened image sets as one `ImageSet`: the table is theirs one after the other, the squares stay where they are. One stays
+    itself.
 
     `folder` is a name for messages: there is none that holds the union. Raises ImageSetError where the pixel recipes differ,
     or an image id stands in more than one set.
@@ -272,6 +273,8 @@ def union(sets):
     sets = list(sets)
     if not sets:
         raise ImageSetError("a union needs at least one image set")
+    if len(sets) == 1:
+        return sets[0]
     for other in sets[1:]:
         require_recipe(other.recipe, sets[0].recipe, other.folder)
     table = pd.concat([each.table for each in sets], ignore_index=True)

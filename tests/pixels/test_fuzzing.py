@@ -127,13 +127,13 @@ def test_a_crash_that_the_guard_turns_into_a_reason_is_told_apart(tmp_path, monk
 @pytest.mark.slow
 def test_the_command_says_what_it_found(tmp_path, monkeypatch, capsys):
     keep = tmp_path / "keep"
-    assert fuzzing.main(["--minutes", "0.02", "--keep", str(keep), "--workers", "1"]) == 0
+    assert fuzzing.main(["--mutants", "60", "--minutes", "10", "--keep", str(keep), "--workers", "1"]) == 0
     out = capsys.readouterr().out
     assert "no fault" in out
     assert "phantom" in out
     assert not keep.exists()
     monkeypatch.setattr(fuzzing, "run", partial(run, reader=partial(planted, fault="exception")))
-    assert fuzzing.main(["--minutes", "0.02", "--keep", str(keep), "--workers", "1"]) == 1
+    assert fuzzing.main(["--mutants", "60", "--minutes", "10", "--keep", str(keep), "--workers", "1"]) == 1
     out = capsys.readouterr().out
     assert "exception: seed 0, index" in out
     assert any(keep.iterdir())
