@@ -153,7 +153,7 @@ def folds(
     competition: Annotated[Path, typer.Argument(help="The competition folder, or a folder with its tables alone.")],
     out: Annotated[Path, typer.Argument(help="CSV to write: imageid,fold; fold -1 is the final test.")],
     n_folds: Annotated[int, typer.Option(help="Number of folds; the ways of the thesis but thesis_final_test have their own.", min=2)] = 5,
-    group: Annotated[Group | None, typer.Option(help="What is never split [patient].")] = None,
+    group: Annotated[Group | None, typer.Option(help="What is never split; else patient.")] = None,
     split: Annotated[str | None, typer.Option(help="Way to part the films, as in a recipe, and report who is where.")] = None,
     patients: Annotated[Path | None, typer.Option(help="CSV patientid,studyid,...,imageid; else the DICOM headers tell.")] = None,
     images: Annotated[

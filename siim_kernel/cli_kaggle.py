@@ -9,7 +9,7 @@ import typer
 app = typer.Typer()
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Stage and check, print what would be run, ask and send nothing.")]
-Owner = Annotated[str | None, typer.Option(help="Kaggle user name [KAGGLE_USERNAME, or the one in kaggle.json].")]
+Owner = Annotated[str | None, typer.Option(help="Kaggle user name; else KAGGLE_USERNAME, or the one in kaggle.json.")]
 Recipe = Annotated[str | None, typer.Option(help="Recipe, in the PARAMETERS and in the slug.")]
 Fold = Annotated[int | None, typer.Option(help="Fold, in the PARAMETERS and in the slug.", min=0)]
 
@@ -35,7 +35,7 @@ class Kernel(StrEnum):
 @app.command()
 def publish(
     dataset: Annotated[Dataset, typer.Argument(help="Which dataset.")],
-    folder: Annotated[Path | None, typer.Option(help="Its files [build/DATASET; trained-weights: build/output/train/runs].")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Its files; else build/DATASET, for trained-weights build/output/train/runs.")] = None,
     message: Annotated[str, typer.Option(help="Notes of the version.")] = "new files",
     owner: Owner = None,
     dry_run: DryRun = False,
@@ -52,7 +52,12 @@ def push(
     kernel: Annotated[Kernel, typer.Argument(help="Which kernel.")],
     recipe: Recipe = None,
     fold: Fold = None,
-    max_hours: Annotated[float | None, typer.Option(help="Hours that the kernel gives itself.", min=0.01)] = None,
+    max_hours: Annotated[float | None, typer.Option(help="Hours that the kernel gives itself.", min=0.001)] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option("--run", "--calibration", help="As for plan: tells how long a training takes, else it is assumed; several times."),
+    ] = None,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="Train: only time a few steps of each phase; fetch by its slug.")] = False,
     set: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the kernel's PARAMETERS; several times.")] = None,
     source: Annotated[
         list[str] | None, typer.Option(help="Kernel whose output is attached too, OWNER/SLUG or SLUG; several times.")
@@ -65,14 +70,22 @@ def push(
 ):
     """Push a kernel, which saves a version and runs it, and verify what Kaggle made of it.
 
-    A training that was pushed before goes on from its last complete session.
+    A training that was pushed before goes on from its last complete session. One that could never finish is refused.
     """
     from siim_kernel.delivery import fetching, kernel_folders, steps
 
     client, manifest = _start(owner, dry_run)
     settings = kernel_folders.parse_settings(set or [])
     wish = steps.Wish(
-        recipe=recipe, fold=fold, max_hours=max_hours, settings=settings, kernels=source or (), datasets=dataset or (), fresh=fresh
+        recipe=recipe,
+        fold=fold,
+        max_hours=max_hours,
+        settings=settings,
+        kernels=source or (),
+        datasets=dataset or (),
+        fresh=fresh,
+        calibrate=calibrate,
+        measured=run or (),
     )
     pushed = steps.push(client, manifest, kernel.value, wish, _say(dry_run))
     if pushed:
@@ -90,7 +103,10 @@ def status(
     owner: Owner = None,
     dry_run: DryRun = False,
 ):
-    """Tell how a kernel's newest version stands; the exit code is 0 only when it is complete, an error is shown with its log."""
+    """Tell how a kernel's newest version stands; for one that failed, why, with the end of its log.
+
+    The exit code is 0 only when it is complete.
+    """
     from siim_kernel.delivery import fetching, steps
 
     client, manifest = _start(owner, dry_run)
@@ -106,7 +122,7 @@ def fetch(
     kernel: Annotated[str, typer.Argument(help="images, external_images, train, inference; or a kernel's SLUG, or OWNER/SLUG.")],
     recipe: Recipe = None,
     fold: Fold = None,
-    folder: Annotated[Path | None, typer.Option(help="Where to; replaced as a whole [build/output/KERNEL, or SLUG].")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where to, replaced as a whole; else build/output/KERNEL, or SLUG.")] = None,
     owner: Owner = None,
     dry_run: DryRun = False,
 ):
@@ -124,11 +140,11 @@ def fetch(
 @app.command()
 def submit(
     version: Annotated[
-        int | None, typer.Argument(help="Version of the inference kernel, as its push printed it [the newest].", min=1)
+        int | None, typer.Argument(help="Version of the inference kernel, as its push printed it; else the newest.", min=1)
     ] = None,
     kernel: Annotated[str, typer.Option(help="Another kernel: its SLUG, or OWNER/SLUG.")] = "inference",
     message: Annotated[str, typer.Option(help="Description; the kernel and its version are added.")] = "siim-kernel",
-    folder: Annotated[Path | None, typer.Option(help="Gets submission.json with the score [build/output/inference].")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Gets submission.json with the score; else build/output/inference.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Spend another submission on a version that was submitted already.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until the score is there.")] = True,
     owner: Owner = None,

@@ -1,10 +1,13 @@
-"""What the Kaggle kernels do: find what is mounted, call the story, print what an operator must know."""
+"""What the Kaggle kernels do: find what is mounted, call the story, print what an operator must know.
+
+Each ends with the hash manifest of its output, `working/files.sha256.json`, by which what is fetched is verified.
+"""
 
 from pathlib import Path
 
-from siim_kernel import clock, kernels, mounts
+from siim_kernel import clock, hashes, kernels, mounts
 from siim_kernel import runs as stored_runs
-from siim_kernel.errors import MountError
+from siim_kernel.errors import DeliveryError, MountError
 from siim_kernel.recipes import catalogue
 
 WEIGHTS = (".h5", ".npz", ".safetensors")
@@ -15,6 +18,7 @@ def images(root, working, competition, recipes, split):
     mounted = mounts.find(competition, root)
     pixels = tuple(dict.fromkeys(catalogue.by_name(name).pixels for name in recipes))
     _report(kernels.build_images(mounted, Path(working) / "images", pixels, split=split))
+    _write_hashes(working)
 
 
 def external(root, working, dataset, recipes):
@@ -22,6 +26,7 @@ def external(root, working, dataset, recipes):
     mounted = mounts.find(dataset, root)
     pixels = tuple(dict.fromkeys(catalogue.by_name(name).pixels for name in recipes))
     _report(kernels.build_external(mounted, Path(working) / "images", pixels))
+    _write_hashes(working)
 
 
 def _report(built):
@@ -30,17 +35,22 @@ def _report(built):
         print(f"WARNING: not read: {image} ({file}): {reason}")
 
 
-def train(root, working, competition, image_sets, imagenet, recipe, fold, max_hours=None, split=None):
+def train(root, working, competition, image_sets, imagenet, recipe, fold, max_hours=None, split=None, calibrate=False):
     """The training kernel: one fold, or all, of a recipe into `working/runs`, within `max_hours`.
 
     What an earlier session left goes on, and the run that a recipe starts from is taken: every mounted source that holds runs
-    is looked through for both. `split` overrides the recipe's own.
+    is looked through for both. `split` overrides the recipe's own. With `calibrate` nothing is trained: a few steps are timed
+    here, into `working/calibration.json`, and neither ImageNet's weights nor another run's are needed.
     """
     deadline = clock.after(max_hours)
     wanted = catalogue.by_name(recipe)
-    slugs = [competition, *image_sets, *([imagenet] if wanted.weights else [])]
+    slugs = [competition, *image_sets, *([imagenet] if wanted.weights and not calibrate else [])]
     mounted = mounts.find_all(slugs, root)
     sets = [_output_or_dataset(mounted[slug], "images") for slug in image_sets]
+    if calibrate:
+        print(f"calibrated: {kernels.calibrate(wanted, sets, mounted[competition], Path(working), fold=fold, split=split)}")
+        _write_hashes(working)
+        return
     weights = _only_file(mounted[imagenet]) if wanted.weights else None
     others = [place for source in mounts.sources(root) if (place := Path(root) / source) not in mounted.values()]
     previous = [folder for source in others for folder in stored_runs.search(source)]
@@ -51,6 +61,7 @@ def train(root, working, competition, image_sets, imagenet, recipe, fold, max_ho
     out = Path(working) / "runs"
     for run in kernels.train(wanted, sets, mounted[competition], out, deadline=deadline, previous=previous, **options):
         print(f"trained {run.folder}")
+    _write_hashes(working)
 
 
 def _start(recipe, fold, folders):
@@ -71,10 +82,20 @@ def predict(root, working, competition, runs, max_hours=None):
     deadline = clock.after(max_hours)
     mounted = mounts.find_all([competition, *runs], root)
     folders = [_output_or_dataset(mounted[slug], "runs") for slug in runs]
+    print(f"runs: {', '.join(str(run) for folder in folders for run in stored_runs.search(folder)) or 'none'}")
     predicted = kernels.predict(mounted[competition], folders, Path(working) / "submission.csv", deadline=deadline, say=print)
     for remark in predicted.remarks():
         print(f"WARNING: {remark}")
     print(f"submission.csv is valid: {predicted.images} images, {len(predicted.not_read)} not read")
+    _write_hashes(working)
+
+
+def _write_hashes(working):
+    """The hash manifest of all that a kernel leaves. What it left is worth more than its manifest: without one there is a warning."""
+    try:
+        hashes.write_hashes(working)
+    except (OSError, DeliveryError) as error:
+        print(f"WARNING: {hashes.HASHES} was not written, so that what is fetched is compared by names and sizes alone: {error}")
 
 
 def _output_or_dataset(folder, name):

@@ -9,8 +9,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from siim_kernel import hashes
 from siim_kernel.delivery import fetching, steps
-from siim_kernel.delivery.client import Client
 from siim_kernel.errors import DeliveryError
 from tests.delivery.made_kaggle import COMPETITION, SOLUTION, USER, at_a_desk
 
@@ -18,6 +18,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "faults.md"
 HEADING = "| Step | What goes wrong | The command | Kaggle then holds |\n|---|---|---|---|\n"
 REQUESTS = {
     "GetDatasetStatus": "asking for the dataset's state",
+    "GetDataset": "asking for the dataset's version",
     "StartBlobUpload": "announcing a file",
     "upload": "sending a file",
     "CreateDataset": "making the dataset",
@@ -25,6 +26,8 @@ REQUESTS = {
     "ListDatasetFiles": "listing what arrived",
     "DownloadDataset": "reading back what arrived",
     "download": "reading back what arrived, on the way",
+    "GetDatasetMetadata": "asking for the dataset's licence on the way",
+    "ListKernels": "asking for other sessions",
     "GetAcceleratorQuotaStatistics": "asking for the quota",
     "ListDataFiles": "asking for the competition",
     "SaveKernel": "saving the version",
@@ -45,53 +48,71 @@ KINDS = {
     "error": "answered 200 with an error in it",
     "failed": "the service's work on it fails",
     "lost-file": "one file gets lost",
-    "wrong-size": "stored short",
-    "wrong-bytes": "stored with a byte changed",
+    "wrong-size": "half of it, as if that were all",
+    "wrong-bytes": "a byte changed",
     "unknown-sources": "sources left out",
+    "internet-on": "done, with the internet on",
     "wrong": "a wrong key",
 }
 NEW, VERSION, PUSH, STATUS, FETCH, SUBMIT = "publish, new", "publish, version", "push", "status", "fetch", "submit"
+ASKED = (500, "truncated")
 HIT = {
     NEW: {
-        "GetDatasetStatus": (500, "truncated", "failed"),
+        "GetDatasetStatus": (*ASKED, "failed"),
+        "GetDataset": ASKED,
         "StartBlobUpload": (429, 500, "reset"),
         "upload": (500, 503, "reset", "wrong-size", "wrong-bytes"),
         "CreateDataset": (429, 500, "reset", "reset-after", "truncated", "error", "lost-file"),
-        "ListDatasetFiles": (500, "truncated"),
-        "DownloadDataset": (500,),
-        "download": ("truncated",),
+        "ListDatasetFiles": ASKED,
+        "GetDatasetMetadata": (500,),
+        "DownloadDataset": ASKED,
+        "download": ("reset", "truncated"),
         "key": ("wrong",),
     },
     VERSION: {
-        "StartBlobUpload": (500,),
-        "upload": (500,),
+        "GetDatasetStatus": (*ASKED, "failed"),
+        "GetDataset": ASKED,
+        "ListDatasetFiles": ASKED,
+        "StartBlobUpload": (429, 500, "reset"),
+        "upload": (500, 503, "reset", "wrong-size", "wrong-bytes"),
         "CreateDatasetVersion": (429, 500, "reset", "reset-after", "truncated", "error", "lost-file"),
+        "DownloadDataset": (500,),
+        "key": ("wrong",),
     },
     PUSH: {
-        "GetDatasetStatus": (500,),
-        "ListDataFiles": (500,),
-        "GetAcceleratorQuotaStatistics": (500,),
-        "SaveKernel": (400, 429, 500, "reset", "reset-after", "truncated", "error", "unknown-sources"),
-        "GetKernel": (500, "truncated"),
+        "GetDatasetStatus": ASKED,
+        "GetDataset": (500,),
+        "ListDataFiles": ASKED,
+        "GetKernelSessionStatus": ASKED,
+        "ListKernels": ASKED,
+        "GetAcceleratorQuotaStatistics": ASKED,
+        "SaveKernel": (400, 429, 500, "reset", "reset-after", "truncated", "error", "unknown-sources", "internet-on"),
+        "GetKernel": ASKED,
         "key": ("wrong",),
     },
     STATUS: {"GetKernelSessionStatus": (500, "reset", "truncated", "error"), "key": ("wrong",)},
     FETCH: {
-        "GetKernelSessionStatus": (500, "error"),
-        "ListKernelSessionOutput": (500, "reset", "truncated"),
-        "ListKernelFiles": (500,),
-        "output": (500, "reset", "truncated"),
+        "GetKernelSessionStatus": (*ASKED, "error"),
+        "ListKernelFiles": ASKED,
+        "ListKernelSessionOutput": (500, "reset", "truncated", "lost-file"),
+        "output": (500, "reset", "truncated", "wrong-size", "wrong-bytes"),
         "key": ("wrong",),
     },
     SUBMIT: {
-        "GetSubmissionLimits": (500,),
-        "ListSubmissions": (500, "truncated"),
+        "GetKernel": ASKED,
+        "GetKernelSessionStatus": (*ASKED, "error"),
+        "ListKernelFiles": ASKED,
+        "GetSubmissionLimits": ASKED,
+        "ListSubmissions": ASKED,
         "CreateCodeSubmission": (400, 429, 500, "reset", "reset-after", "truncated", "failed"),
         "key": ("wrong",),
     },
 }
-# A state that lasts, not one lost answer.
-LASTING = {("GetDatasetStatus", "failed"): {"times": 99, "after": 1}}
+FILE = "a.h5"
+# Which file is hit; and a state that lasts, not one lost answer.
+OPTIONS = {("GetDatasetStatus", "failed"): {"times": 99, "after": 1}, ("ListKernelSessionOutput", "lost-file"): {"name": "images/a.bin"}}
+OPTIONS |= {(method, "lost-file"): {"name": FILE} for method in ("CreateDataset", "CreateDatasetVersion")}
+OPTIONS |= {("upload", str(kind)): {"only": FILE} for kind in HIT[NEW]["upload"]}
 
 
 @dataclass(frozen=True)
@@ -127,11 +148,9 @@ def run(case, folder):
     with at_a_desk(folder) as desk:
         act, look = {NEW: _publish, VERSION: _version, PUSH: _push, STATUS: _status, FETCH: _fetch, SUBMIT: _submit}[case.step](desk)
         if case.method == "key":
-            desk.client = Client(
-                desk.service.environment | {"KAGGLE_KEY": "wrong-and-useless"}, say=desk.said.append, sleep=desk.slept.append
-            )
+            desk.client = desk.new_client(KAGGLE_KEY="wrong-and-useless")
         else:
-            desk.service.inject(case.method, case.kind, **LASTING.get((case.method, case.kind), {}))
+            desk.service.inject(case.method, case.kind, **OPTIONS.get((case.method, case.kind), {}))
         try:
             act()
             ok, reason = True, ""
@@ -163,23 +182,23 @@ def _short(reason):
 
 
 def _publish(desk, before=None):
-    files = {"a.whl": b"one" * 40, "sub/b.txt": b"two"}
-    folder = desk.files(a_whl=files["a.whl"], sub__b_txt=files["sub/b.txt"])
-    ref = f"{USER}/siim-kernel-code"
+    files = {FILE: b"one" * 40, "sub/b.txt": b"two"}
+    folder = desk.files(a_h5=files[FILE], sub__b_txt=files["sub/b.txt"])
+    ref = f"{USER}/siim-kernel-imagenet-weights"
 
     def look():
         document = desk.service.dataset(ref)
         count = len(document["versions"]) if document else 0
-        there = {name: path.read_bytes() for name, path in desk.service.dataset_files(ref).items() if name in files} if document else {}
-        whole, old = there == files, before and count == 1
+        there = {name: path.read_bytes() for name, path in desk.service.dataset_files(ref).items()} if document else {}
+        whole, old = there.pop(hashes.HASHES, None) is not None and there == files, before and count == 1
         holds = "nothing" if not count else "the old version" if old else f"version {count}, {'whole' if whole else 'not as sent'}"
         return holds, whole, desk.made("CreateDataset") + desk.made("CreateDatasetVersion")
 
-    return lambda: steps.publish(desk.client, desk.manifest, "code", folder, say=desk.said.append), look
+    return lambda: steps.publish(desk.client, desk.manifest, "imagenet-weights", folder, say=desk.said.append), look
 
 
 def _version(desk):
-    desk.have_dataset("siim-kernel-code", a_whl=b"old")
+    desk.have_dataset("siim-kernel-imagenet-weights", a_h5=b"old")
     return _publish(desk, before=True)
 
 
@@ -191,7 +210,7 @@ def _push(desk):
         document = desk.service.kernel(ref)
         versions = document["versions"] if document else []
         whole = bool(versions) and versions[0]["enableInternet"] is False and len(versions[0]["sources"]["dataset"]) == 3
-        holds = "nothing" if not versions else f"version {len(versions)}, {'as pushed' if whole else 'without sources'}"
+        holds = "nothing" if not versions else f"version {len(versions)}, {'as pushed' if whole else 'not as pushed'}"
         return holds, whole, len(desk.service.requests("SaveKernel"))
 
     return lambda: steps.push(desk.client, desk.manifest, "inference", steps.Wish(), desk.said.append), look
@@ -203,16 +222,17 @@ def _status(desk):
 
 
 def _fetch(desk):
-    ref = desk.have_kernel("siim-kernel-images", images__a_bin=b"a" * 3000)
+    made = desk.files(images__a_bin=b"a" * 3000)
+    hashes.write_hashes(made)  # as the kernels do
+    ref = desk.have_kernel("siim-kernel-images", images__a_bin=b"a" * 3000, files_sha256_json=(made / hashes.HASHES).read_bytes())
     out = desk.folder / "out"
-    desk.files()
     out.mkdir()
-    (out / "old").write_text("old")
+    (out / "siim-kernel-images.log").write_text("old")
 
     def look():
         there = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-        whole = there == ["images/a.bin"] and (out / "images" / "a.bin").read_bytes() == b"a" * 3000
-        assert whole or there == ["old"], "something half is left"
+        whole = there == [hashes.HASHES, "images/a.bin"] and (out / "images" / "a.bin").read_bytes() == b"a" * 3000
+        assert whole or there == ["siim-kernel-images.log"], "something half is left"
         return "no change", whole, 0
 
     return lambda: fetching.fetch(desk.client, ref, out, desk.said.append), look

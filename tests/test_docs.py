@@ -73,7 +73,9 @@ def test_shell_blocks_parse(page):
 @pytest.mark.parametrize(
     "line",
     [
-        "siim-kernel publish code",
+        "siim-kernel publish cods",
+        "siim-kernel push images --recipe",
+        "siim-kernel submit first",
         "siim-kernel check FILE --sampel CSV",
         "siim-kernel train small",
         "siim-kernel folds A B --group ward",

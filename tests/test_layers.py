@@ -11,7 +11,7 @@ import pytest
 import siim_kernel
 
 PACKAGE = Path(siim_kernel.__file__).parent
-WORDS = {"errors", "labels", "mounts", "files", "clock", "machine"}
+WORDS = {"errors", "labels", "mounts", "files", "hashes", "clock", "machine"}
 ROOMS = {
     "recipes": WORDS,
     "pixels": WORDS | {"recipes"},

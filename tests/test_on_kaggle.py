@@ -1,9 +1,13 @@
-"""What the training kernel finds among the mounted sources and hands on."""
+"""What the kernels find among the mounted sources and hand on, and the hash manifest of what they leave."""
+
+import json
+import os
+from types import SimpleNamespace
 
 import pytest
 
-from siim_kernel import kernels, on_kaggle
-from siim_kernel.errors import MountError, RunError
+from siim_kernel import hashes, kernels, on_kaggle
+from siim_kernel.errors import DeliveryError, MountError, RunError
 from siim_kernel.recipes import catalogue
 from tests.evaluation.made_runs import make
 
@@ -55,3 +59,75 @@ def test_recipes_without_a_start_take_none(root, trained_with):
     make(root / "union", UNION)
     on_kaggle.train(root, root / "working", **ARGUMENTS | {"recipe": "small", "split": "study"})
     assert (trained_with["start"], trained_with["split"]) == (None, "study")
+
+
+def test_a_calibration_is_left_in_the_working_folder_and_needs_no_weights(root, trained_with, monkeypatch):
+    given = {}
+
+    def calibrate(recipe, images, competition, out, **options):
+        given.update(options, recipe=recipe.name, images=images, competition=competition)
+        (out / kernels.CALIBRATION).write_text("{}")
+        return out / kernels.CALIBRATION
+
+    monkeypatch.setattr(kernels, "calibrate", calibrate)
+    (root / "working").mkdir()
+    # This recipe starts from another one's run, which is not mounted, and main from ImageNet's weights, which are not either.
+    for recipe in ("thesis-competition", "main"):
+        on_kaggle.train(root, root / "working", **ARGUMENTS | {"recipe": recipe}, calibrate=True)
+        assert given == {"recipe": recipe, "images": [root / "images"], "competition": root / "covid", "fold": 0, "split": None}
+    assert trained_with == {}
+    assert listed(root / "working") == ["calibration.json"]
+
+
+def listed(working):
+    """The names in the hash manifest of a kernel's output, which is verified."""
+    hashes.verify_hashes(working)
+    return sorted(json.loads((working / hashes.HASHES).read_text())["files"])
+
+
+@pytest.fixture
+def leaving(root, monkeypatch):
+    """`leaving(name)` makes all stages leave a file of that name; the working folder is `root/working`."""
+
+    def leave(name):
+        def stage(*_, **__):
+            path = root / "working" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+            return result
+
+        result = SimpleNamespace(images=1, not_read=(), remarks=list)
+        for stage_name in ("build_images", "build_external", "predict"):
+            monkeypatch.setattr(kernels, stage_name, stage)
+        monkeypatch.setattr(kernels, "train", lambda *_, **__: stage() and [])
+
+    return leave
+
+
+KERNELS = {
+    "images": lambda root, working: on_kaggle.images(root, working, competition="covid", recipes=("tiny",), split="train"),
+    "external": lambda root, working: on_kaggle.external(root, working, dataset="images", recipes=("tiny",)),
+    "an unfinished training": lambda root, working: on_kaggle.train(root, working, **ARGUMENTS | {"recipe": "tiny"}),
+    "predict": lambda root, working: on_kaggle.predict(root, working, competition="covid", runs=("images",)),
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_every_kernel_ends_with_the_hashes_of_what_it_leaves(root, leaving, kernel):
+    leaving("runs/fold-0/state.npz")
+    KERNELS[kernel](root, root / "working")
+    assert listed(root / "working") == ["runs/fold-0/state.npz"]
+    (root / "working/runs/fold-0/state.npz").write_text("RUNS/fold-0/state.npz")
+    with pytest.raises(DeliveryError, match="another SHA-256"):
+        hashes.verify_hashes(root / "working")
+
+
+def test_a_hash_manifest_that_cannot_be_written_costs_a_warning_and_not_the_output(root, leaving, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, os.strerror(28))
+
+    leaving("submission.csv")
+    monkeypatch.setattr(hashes, "write_atomically", full)
+    KERNELS["predict"](root, root / "working")
+    assert "WARNING: files.sha256.json was not written" in capsys.readouterr().out
+    assert (root / "working/submission.csv").exists()

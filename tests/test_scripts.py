@@ -13,10 +13,11 @@ from tests.delivery.made_kaggle import SOLUTION, USER, at_a_desk
 CHECKOUT = Path(__file__).resolve().parent.parent
 # Script and arguments -> what its dry run says that it would run.
 COMMANDS = {
-    "publish_dataset code --folder {files}": ("kaggle datasets create -p", "kaggle datasets version -p"),
-    "publish_dataset trained-weights --folder {files} --message two": ("-r zip -m two",),
+    "publish_dataset imagenet-weights --folder {files}": ("kaggle datasets create -p", "kaggle datasets version -p"),
+    "publish_dataset imagenet-weights --folder {files} --message two": ("-r zip -m two",),
     "push_kernel images": ("kaggle kernels push -p", f"{USER}/siim-kernel-images"),
     "push_kernel train --recipe small --fold 1 --max-hours 2": ("train-small-fold1", "FOLD = 1", "MAX_HOURS = 2.0"),
+    "push_kernel train --recipe article-inception-v3-p-1024 --fold 4": ("-p ", "siim-kernel-train-article-inception-5ae8-fold4"),
     "push_kernel inference": ("enable_internet = False",),
     "fetch_output train --recipe small --fold 1": (f"kaggle kernels output {USER}/siim-kernel-train-small-fold1 -p",),
     "submit 7 --message 'a try'": (f"-k {USER}/siim-kernel-inference -v 7 -f submission.csv -m 'a try [{USER}/siim-kernel-inference v7]'",),
@@ -39,7 +40,7 @@ def nobody(tmp_path):
 @pytest.mark.parametrize(("line", "told"), COMMANDS.items())
 def test_dry_run_says_what_would_be_run(nobody, tmp_path, line, told):
     (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "a.txt").write_text("a")
+    (tmp_path / "files" / "a.h5").write_text("a")
     done = call(line.format(files=tmp_path / "files"), nobody, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert all(part in done.stdout for part in told), done.stdout
@@ -56,11 +57,11 @@ def test_dry_run_goes_without_a_name(nobody):
     assert "Traceback" not in refused.stderr
 
 
-def test_an_empty_folder_is_refused(nobody, tmp_path):
+def test_a_folder_without_what_kernels_look_for_is_refused(nobody, tmp_path):
     (tmp_path / "files").mkdir()
     done = call(f"publish_dataset code --folder {tmp_path / 'files'}", nobody, "--dry-run")
     assert done.returncode == 1
-    assert "holds no file" in done.stderr
+    assert "no wheel of siim-kernel for cp311" in done.stderr
 
 
 @pytest.mark.slow

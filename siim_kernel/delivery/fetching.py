@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from siim_kernel import runs
-from siim_kernel.delivery.hashes import HASHES, verify_hashes
 from siim_kernel.errors import DeliveryError, RunError
+from siim_kernel.hashes import HASHES, verify_hashes
 
 RUNNING = ("QUEUED", "RUNNING", "NEW_SCRIPT", "CANCEL_REQUESTED")
 COMPLETE = "COMPLETE"
@@ -36,7 +36,8 @@ def wait(client, ref, say=print, patience=PATIENCE):
         if status not in RUNNING:
             raise DeliveryError(_why(client, ref, status, failure))
         if waited >= patience:
-            raise DeliveryError(f"{ref} is still {status} after {waited / 3600:.1f} h; ask again later: siim-kernel status {ref}")
+            still = f"still {status} after {waited / 3600:.1f} h" if waited else status
+            raise DeliveryError(f"{ref} is {still}; ask again later: siim-kernel status {ref}")
         client.sleep(pause)
         waited, pause = waited + pause, min(pause * 1.5, LONGEST_POLL)
 
@@ -68,9 +69,11 @@ def fetch(client, ref, folder, say=print):
     Names and sizes are compared with Kaggle's own list, hashes with the kernel's hash manifest and each stored run's record, and an
     error page in place of a file is found. A download that fails is made again from the start, `TRIES` times.
 
-    Raises DeliveryError where the kernel is not complete, or with every fault of the last try; `folder` is then as it was.
+    Raises DeliveryError where the kernel is not complete, `folder` holds what was not fetched, or with every fault of the last try;
+    `folder` is then as it was.
     """
-    folder = Path(folder)
+    folder, log = Path(folder), f"{ref.split('/')[1]}.log"
+    _require_replaceable(folder, log)
     status, failure = client.kernel_status(ref)
     if status in RUNNING:
         raise DeliveryError(f"{ref} is {status}; wait for it: siim-kernel status {ref}")
@@ -84,11 +87,12 @@ def fetch(client, ref, folder, say=print):
             got = Path(scratch) / "output"
             got.mkdir()
             answer = client.kernel_files(ref, got)
-            wrong = faults(got, listing, f"{ref.split('/')[1]}.log") or ([] if answer.code == 0 else [answer.reason])
+            wrong = faults(got, listing, log) or ([] if answer.code == 0 else [answer.reason])
             if not wrong:
                 paths = sorted(path.relative_to(got) for path in got.rglob("*") if path.is_file())
                 _replace(got, folder)
-                say(f"{ref}: {len(paths)} files in {folder}")
+                compared = "names, sizes and hashes" if Path(HASHES) in paths else f"names and sizes compared, it left no {HASHES}"
+                say(f"{ref}: {len(paths)} files in {folder} ({compared})")
                 return [folder / path for path in paths]
         if attempt < TRIES - 1:
             say(f"{ref}: the download is not whole ({'; '.join(wrong[:3])}); again")
@@ -115,7 +119,7 @@ def faults(folder, listing, log):
         wrong += [f"{name} has {sizes[name]} bytes instead of {listing[name]}" for name in both if sizes[name] != listing[name]]
     for place in sorted(folder.rglob(HASHES)):
         try:
-            _verify(place.parent, log)
+            verify_hashes(place.parent, [log])
         except DeliveryError as error:
             wrong.append(str(error).replace(str(folder), "output"))
     for place in sorted({path.parent for path in folder.rglob(runs.RECORD)}):
@@ -145,18 +149,12 @@ def error_page(path):
     return ""
 
 
-def _verify(folder, log):
-    """`verify_hashes` of a folder to which Kaggle has added its log."""
-    added = folder / log
-    if not added.is_file() or log in json.loads((folder / HASHES).read_text(encoding="utf-8"))["files"]:
-        verify_hashes(folder)
+def _require_replaceable(folder, log):
+    """DeliveryError where putting an output in place of `folder` would remove what is no earlier output."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    aside = folder.parent / f"{log}.aside"
-    added.rename(aside)
-    try:
-        verify_hashes(folder)
-    finally:
-        aside.rename(added)
+    if not any((folder / name).is_file() for name in (HASHES, log)):
+        raise DeliveryError(f"{folder} would be replaced, and does not look like a kernel's output (no {HASHES}, no {log}); name another")
 
 
 def _replace(new, folder):

@@ -12,7 +12,8 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from siim_kernel.delivery import hashes, kernel_folders, metadata
+from siim_kernel import hashes
+from siim_kernel.delivery import kernel_folders, metadata
 from siim_kernel.delivery import sources as kinds
 from siim_kernel.errors import DeliveryError
 
@@ -166,6 +167,8 @@ def stage_dataset(manifest, name, files, out):
     Raises DeliveryError with every fault, before anything is sent; then `out` is not left behind.
     """
     fields, out, files = _checked_dataset(manifest, name), Path(out), Path(files)
+    if not files.exists():
+        raise DeliveryError(f"dataset {name}: {files} does not exist; {manifest.datasets[name] / 'README.md'} says what goes in")
     found, faults = hashes.list_files(files)
     faults += [
         f"{each}: Kaggle unpacks archives, kernels would not find it; unpack it" for each in found if each.lower().endswith(ARCHIVES)

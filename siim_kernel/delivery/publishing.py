@@ -5,8 +5,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from siim_kernel.delivery.hashes import HASHES, verify_hashes
 from siim_kernel.errors import DeliveryError
+from siim_kernel.hashes import HASHES, verify_hashes
 
 METADATA = "dataset-metadata.json"
 FAILED = ("failed", "deleted")

@@ -32,10 +32,11 @@ class Pushed:
     url: str
 
 
-def push(client, folder, say=print, hours=1.0):
+def push(client, folder, say=print, hours=1.0, work=None):
     """Pushes a staged kernel folder, once; returns `Pushed` when Kaggle holds it as it was sent, with all its sources attached.
 
     hours  of GPU that the session will take at most; so much of the week's quota must be left
+    work   `quota.Work` of the fold that a training kernel trains: it must be able to finish in a chain of such sessions
 
     Raises DeliveryError before anything is sent where the folder breaks a rule, a source is not there or not ready, the kernel runs
     already, or no GPU session or quota is left; and after it where Kaggle refused it, or holds something else.
@@ -53,7 +54,7 @@ def push(client, folder, say=print, hours=1.0):
             f"{ref} is running; a second session of it could not be followed. Wait (siim-kernel status {ref}), or cancel it"
         )
     if uses_gpu(fields):
-        require_gpu(client, hours, say)
+        require_gpu(client, hours, say, work)
 
     answer = client.run(["kernels", "push", "-p", folder])
     said = re.search(r"Kernel version (\d+) successfully pushed\. +Please check progress at (\S+)", answer.out)
@@ -99,13 +100,20 @@ def uses_gpu(fields):
     return str(fields.get("enable_gpu", "")).lower() == "true" or str(fields.get("machine_shape") or "").startswith("Nvidia")
 
 
-def require_gpu(client, hours, say=print):
-    """DeliveryError where no GPU session is free, or less than `hours` of the week's quota is left."""
+def require_gpu(client, hours, say=print, work=None):
+    """DeliveryError where no GPU session is free, less than `hours` of the week's quota is left, or `work` cannot be finished so."""
     running, quota = running_gpu(client), client.quota()
     names = "no word of the sessions" if running is None else f"{len(running)} of {AT_ONCE} sessions run {', '.join(running)}".rstrip()
     left = f"{quota.left:.1f} of {quota.allowed:.0f} h are left until {quota.refresh or 'next week'}" if quota else "no word of the quota"
     say(f"GPU: {names}; {left}")
-    require_fits(hours, left=quota and quota.left, running=len(running or ()), chained=True)
+    require_time(hours, work, say, left=quota and quota.left, running=len(running or ()))
+
+
+def require_time(hours, work=None, say=print, **there):
+    """`quota.require_fits` of a kernel that may go on in another session; `say` tells where it has to."""
+    sessions = require_fits(hours, work, chained=True, **there)
+    if sessions and sessions > 1:
+        say(f"from its beginning that is a chain of {sessions} sessions of {hours:g} h: push the same again when one is done")
 
 
 def running_gpu(client):

@@ -23,14 +23,17 @@ def submit(client, competition, ref, version=None, message="siim-kernel", again=
     The description ends with the kernel and version, by which it is found in the list again: a version that stands there already is
     not submitted a second time, unless `again`. Nothing is sent a second time here; after a lost answer the list tells.
 
-    Raises DeliveryError before anything is spent where the kernel is not complete, left no `submission.csv`, or no submission is left
-    today; and where Kaggle refused it.
+    Raises DeliveryError before anything is spent where the kernel (its newest version, if that is what is submitted) is not complete
+    or left no `submission.csv`, or no submission is left today; and where Kaggle refused it.
     """
-    newest = newest_version(client, ref) if version is None else None
-    version = version or newest
+    older = version is not None and client.kernel_fields(ref, version + 1) is not None
+    version = version or newest_version(client, ref)
     if version is None:
         raise DeliveryError(f"the newest version of {ref} could not be found out; give its number (the push printed it)")
-    _require_output(client, ref)
+    if older:
+        say(f"version {version} of {ref} is not the newest, and Kaggle tells of the newest alone whether it is complete: not asked")
+    else:
+        _require_output(client, ref)
     mark = f"[{ref} v{version}]"
     before = client.submissions(competition)
     marked = [row for row in before if mark in str(row["description"])]

@@ -94,7 +94,7 @@ def assumed(recipe):
     steps = ", ".join(f"{phase.step:.2g} s a step of phase {number}" for number, phase in enumerate(phases, 1))
     lines = (
         f"{steps}: nothing was measured; reckoned for one T4 from the size of {recipe.network} at {recipe.pixels.size} px. "
-        "`siim-kernel train ... --calibrate` on the machine that will train measures it",
+        "On the machine that will train it is measured by `siim-kernel push train --calibrate`, or `siim-kernel train ... --calibrate`",
         "60 s for compiling each phase, 10 s for a state, 60 s for building the network",
     )
     finishing = work * recipe.pixels.size**2 / (RATE / 2) * views

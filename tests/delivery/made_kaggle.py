@@ -6,6 +6,7 @@ from pathlib import Path
 
 from siim_kernel.delivery import manifest as manifests
 from siim_kernel.delivery.client import Client
+from tests.loopback import warm
 from tests.loopback.service import KEY, USER, Service
 from tests.loopback.store import now
 
@@ -17,12 +18,16 @@ __all__ = ["COMPETITION", "KEY", "SOLUTION", "USER", "Desk", "at_a_desk"]
 
 
 class Desk:
-    """What a person has: `client`, `manifest`, the `checkout`, and a `service` far away; `said` and `slept` keep what went by."""
+    """What a person has: `client`, `manifest`, the `checkout`, and a `service` far away; `said` and `slept` keep what went by.
 
-    def __init__(self, folder, service):
+    The client's command starts from a warm process unless another `program` is given.
+    """
+
+    def __init__(self, folder, service, program):
         self.folder, self.service, self.checkout = folder, service, folder / "checkout"
         self.said, self.slept = [], []
-        self.client = Client(service.environment, say=self.said.append, sleep=self.slept.append)
+        self.program = program or (str(warm.folder() / "kaggle") if warm.folder() else "kaggle")
+        self.client = self.new_client()
         self.checkout.mkdir()
         for name in TEMPLATES:
             copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copyfile
@@ -33,6 +38,10 @@ class Desk:
         (competition / "sample_submission.csv").write_text(SOLUTION)
         (folder / "solution.csv").write_text(SOLUTION)
         service.add_competition(COMPETITION, competition, folder / "solution.csv")
+
+    def new_client(self, **environment):
+        """A client with more or other variables in its environment."""
+        return Client(self.service.environment | environment, self.program, self.said.append, self.slept.append)
 
     def files(self, **files):
         """A new folder of files, given as name=content; two underscores stand for the slash, one for the dot."""
@@ -83,7 +92,7 @@ class Desk:
 
 
 @contextmanager
-def at_a_desk(folder):
+def at_a_desk(folder, program=None):
     """A `Desk` in `folder` while its service answers."""
     with Service(folder / "service") as service:
-        yield Desk(folder, service)
+        yield Desk(folder, service, program)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from siim_kernel.delivery import fetching, hashes
+from siim_kernel import hashes
+from siim_kernel.delivery import fetching
 from siim_kernel.errors import DeliveryError
 from tests.delivery.made_kaggle import at_a_desk
 
@@ -29,7 +30,7 @@ def found(folder):
 def test_output_comes_with_its_folders_in_place_of_the_old_one(desk):
     ref = desk.have_kernel("some-kernel", runs__a_csv="a", b_txt=b"b" * 70_000)
     (desk.folder / "out").mkdir()
-    (desk.folder / "out" / "old").write_text("old")
+    (desk.folder / "out" / "some-kernel.log").write_text("old")
     paths = fetch(desk, ref)
     assert found(desk.folder / "out") == {"runs/a.csv": b"a", "b.txt": b"b" * 70_000}
     assert paths == [desk.folder / "out" / "b.txt", desk.folder / "out" / "runs" / "a.csv"]
@@ -51,12 +52,22 @@ def test_a_download_that_fails_once_is_made_again(desk, method, kind):
 def test_a_download_that_fails_for_good_leaves_the_old_one_and_nothing_else(desk):
     ref = desk.have_kernel("some-kernel", a_bin=b"x" * 5000)
     (desk.folder / "out").mkdir()
-    (desk.folder / "out" / "old").write_text("old")
+    (desk.folder / "out" / "some-kernel.log").write_text("old")
     desk.service.inject("output", 500, times=9)
     with pytest.raises(DeliveryError, match=r"a\.bin is Kaggle's error answer"):
         fetch(desk, ref)
-    assert found(desk.folder / "out") == {"old": b"old"}
+    assert found(desk.folder / "out") == {"some-kernel.log": b"old"}
     assert [path.name for path in desk.folder.glob(".out*")] == []
+
+
+@CLI
+def test_a_folder_that_is_no_output_is_not_replaced(desk):
+    ref = desk.have_kernel("some-kernel", a_bin=b"x")
+    (desk.folder / "out").mkdir()
+    (desk.folder / "out" / "thesis.doc").write_text("mine")
+    with pytest.raises(DeliveryError, match="out would be replaced, and does not look like a kernel's output"):
+        fetch(desk, ref)
+    assert found(desk.folder / "out") == {"thesis.doc": b"mine"}
 
 
 @CLI

@@ -346,6 +346,16 @@ def test_hashes_name_every_difference(files):
     ]
 
 
+def test_what_kaggle_adds_is_not_foreign(files):
+    manifest.write_hashes(files)
+    (files / "__results___files").mkdir()
+    for name in ("__notebook__.ipynb", "__output__.json", "__results__.html", "__results___files/a.png", "custom.css", "a-kernel.log"):
+        (files / name).write_text("Kaggle's")
+    manifest.verify_hashes(files, ["a-kernel.log"])
+    with pytest.raises(DeliveryError, match="list.*:\n- foreign: a-kernel.log$"):
+        manifest.verify_hashes(files)
+
+
 def test_a_folder_with_links_gets_no_hash_manifest(files):
     spoil_link(files)
     with pytest.raises(DeliveryError, match=r"cannot be listed:\n- fold-2 is a link to a folder"):

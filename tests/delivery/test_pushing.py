@@ -6,7 +6,9 @@ import pytest
 
 from siim_kernel.delivery import kernel_folders, manifest, pushing, steps
 from siim_kernel.delivery.pushing import Pushed
-from siim_kernel.errors import DeliveryError
+from siim_kernel.errors import DeliveryError, RunError
+from siim_kernel.recipes import catalogue
+from siim_kernel.recipes.storing import to_dict
 from tests.delivery.made_kaggle import USER, at_a_desk
 
 REF = f"{USER}/siim-kernel-inference"
@@ -47,6 +49,42 @@ def test_training_gets_its_parameters_and_a_slug_of_its_own(desk):
     staged = desk.checkout / "build" / "staged" / "train-small-fold2"
     values = kernel_folders.read_parameters(staged)
     assert (values["RECIPE"], values["FOLD"], values["MAX_HOURS"]) == ("small", 2, 0.5)
+
+
+def test_a_training_is_pushed_with_the_time_that_it_needs_told_and_named_as_assumed(desk):
+    push(desk, "train", recipe="main", fold=0, max_hours=1.0)
+    assert any(line.startswith("ASSUMED: ") and "nothing was measured" in line for line in desk.said)
+    assert any(line.startswith("from its beginning that is a chain of ") and "sessions of 1 h" in line for line in desk.said)
+
+
+@pytest.mark.parametrize("client", [True, False])
+def test_a_training_that_never_finishes_is_refused_before_anything_is_sent(desk, client):
+    with pytest.raises(DeliveryError, match=r"an epoch needs a session of .* a session has 0\.1 h"):
+        steps.push(desk.client if client else None, desk.manifest, "train", steps.Wish(recipe="main", max_hours=0.1), desk.said.append)
+    assert desk.service.requests("SaveKernel") == []
+
+
+def test_what_was_measured_decides(desk):
+    told = {"recipe": to_dict(catalogue.by_name("main")), "devices": ["/physical_device:GPU:0"], "device_names": ["Tesla T4"], "format": 1}
+    told |= {"films": {"learning": 4, "validating": 1, "all": 5}, "phases": [{"step": 1.0, "compiling": 1.0}] * 2}
+    told |= dict.fromkeys(("validation", "finishing", "saving", "building"), 1.0)
+    path = desk.files(calibration_json=json.dumps(told)) / "calibration.json"
+    push(desk, "train", recipe="main", max_hours=0.1, measured=(path,))
+    assert any(line.startswith(f"measured: {path}: 1 GPU (Tesla T4)") for line in desk.said)
+    assert not any("ASSUMED" in line for line in desk.said)
+    with pytest.raises(RunError, match="another training than small"):
+        push(desk, "train", recipe="small", max_hours=0.1, measured=(path,))
+
+
+def test_a_calibration_has_a_kernel_of_its_own_and_takes_no_part_in_a_chain(desk):
+    desk.have_kernel("siim-kernel-train-main", runs__fold_0="a")
+    desk.service.gpu_hours = 1.5
+    pushed = push(desk, "train", recipe="main", calibrate=True)
+    assert pushed.ref == f"{USER}/siim-kernel-train-main-calibrate"
+    assert kernel_folders.read_parameters(desk.checkout / "build" / "staged" / "train-main-calibrate")["CALIBRATE"] is True
+    assert set(desk.service.kernel(pushed.ref)["versions"][0]["sources"]["kernel"]) == {f"{USER}/siim-kernel-images"}
+    with pytest.raises(DeliveryError, match="no parameter CALIBRATE"):
+        push(desk, "images", calibrate=True)
 
 
 def test_a_training_goes_on_from_its_last_session_and_never_from_itself(desk):
@@ -158,6 +196,14 @@ def test_a_push_that_did_not_arrive_is_an_error_and_not_sent_again(desk, kind):
         push(desk)
     assert len(desk.service.requests("SaveKernel")) == 1
     assert desk.service.kernel(REF) is None
+
+
+def test_a_version_of_before_is_not_taken_for_one_that_did_not_arrive(desk):
+    desk.have_kernel("siim-kernel-train", source="print(0)\n")
+    desk.service.inject("SaveKernel", 500)
+    with pytest.raises(DeliveryError, match="nothing arrived"):
+        push(desk, "train", max_hours=0.5, fresh=True)
+    assert len(desk.service.kernel(f"{USER}/siim-kernel-train")["versions"]) == 1
 
 
 def test_a_refusal_within_a_good_answer_is_an_error(desk):

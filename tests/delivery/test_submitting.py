@@ -66,6 +66,14 @@ def test_a_submission_that_did_not_arrive_is_an_error_and_not_sent_again(desk, k
     assert not (desk.folder / "scored").exists()
 
 
+def test_the_submission_of_before_is_not_taken_for_another_that_did_not_arrive(desk):
+    submit(desk)
+    desk.service.inject("CreateCodeSubmission", 500)
+    with pytest.raises(DeliveryError, match="not submitted"):
+        submit(desk, again=True)
+    assert len(desk.service.submissions()) == 1
+
+
 def test_the_days_submissions_are_counted_before_one_is_spent(desk):
     for number in range(5):
         document = {"ref": 500 + number, "competition": COMPETITION, "date": f"{today()}T01:00:00Z", "description": "by hand"}
@@ -90,6 +98,12 @@ def test_nothing_is_spent_on_a_kernel_that_has_nothing_to_submit(desk, status, f
     with pytest.raises(DeliveryError, match=reason):
         submit(desk)
     assert desk.service.requests("CreateCodeSubmission") == []
+
+
+def test_an_older_version_is_submitted_whatever_became_of_the_newest(desk):
+    desk.have_kernel("siim-kernel-inference", status="ERROR")
+    assert submit(desk, version=1)["description"].endswith("v1]")
+    assert any("version 1 of" in line and "is not the newest" in line for line in desk.said)
 
 
 def test_a_submission_that_kaggle_could_not_score_is_an_error(desk):

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import logging
 import os
 import subprocess
@@ -13,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from siim_kernel.delivery import steps
-from siim_kernel.delivery.client import Client
+from siim_kernel.delivery import fetching, steps
 from siim_kernel.errors import DeliveryError
 from tests.delivery.made_kaggle import CHECKOUT, USER, at_a_desk
 
@@ -40,9 +40,9 @@ class Watch(threading.Thread):
             if b"kaggle" in content:
                 self.processes.add(content)
         for folder in self.folders:
-            for place in folder.rglob("*"):
-                if place.is_file():
-                    self.search(place)
+            for place, _, names in os.walk(folder):  # which takes it that folders go meanwhile
+                for name in names:
+                    self.search(Path(place, name))
 
     def search(self, place):
         content = b""
@@ -59,15 +59,23 @@ class Watch(threading.Thread):
     def __exit__(self, *_):
         self.ended.set()
         self.join()
+        before = self.looks
         self.look()
+        assert before > 1, "nobody looked"
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def program():
+    """None for the client from a warm process."""
+    return
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch, program):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    with at_a_desk(tmp_path) as desk:
+    with at_a_desk(tmp_path, program) as desk:
         yield desk
 
 
@@ -88,21 +96,31 @@ def everything(desk):
         except DeliveryError:
             told.append(traceback.format_exc())
 
-    attempt(steps.publish, "code", desk.files(a_txt=b"a" * 100_000))
+    attempt(steps.publish, "imagenet-weights", desk.files(a_h5=b"a" * 100_000))
     desk.service.inject("CreateDatasetVersion", 500)
-    attempt(steps.publish, "code", desk.files(a_txt=b"b"))
+    attempt(steps.publish, "imagenet-weights", desk.files(a_h5=b"b"))
     desk.service.inject("SaveKernel", "reset")
     attempt(steps.push, "inference", steps.Wish())
+    images = f"{USER}/siim-kernel-images"
+    attempt(lambda client, _, say: fetching.wait(client, images, say))
+    desk.service.inject("output", 500)
+    attempt(lambda client, _, say: fetching.fetch(client, images, desk.folder / "output", say))
     desk.service.inject("CreateCodeSubmission", 400)
     attempt(steps.submit, f"{USER}/siim-kernel-inference", 1)
     return "\n".join([*told, *desk.said, repr(desk.client), repr(vars(desk.manifest))])
 
 
-@pytest.mark.parametrize("by", ["key", "access token"])
+@pytest.mark.parametrize(("by", "program"), [("key", "kaggle"), ("access token", None), ("file", None)])
 def test_the_token_is_nowhere(desk, caplog, capfd, by):
     caplog.set_level(logging.DEBUG)
-    more = {"VERBOSE": "1"} | ({"KAGGLE_API_TOKEN": desk.service.token} if by == "access token" else {})
-    desk.client = Client(desk.service.environment | more, say=desk.said.append, sleep=desk.slept.append)
+    given = {"key": {}, "access token": {"KAGGLE_API_TOKEN": desk.service.token}, "file": {"KAGGLE_USERNAME": "", "KAGGLE_KEY": ""}}[by]
+    config = Path(desk.service.environment["KAGGLE_CONFIG_DIR"]) / "kaggle.json"
+    if by == "file":
+        config.parent.mkdir()
+        config.write_text(json.dumps({"username": USER, "key": desk.service.key}))
+        config.chmod(0o600)
+    # VERBOSE would have the client print its requests, with the token in them.
+    desk.client = desk.new_client(VERBOSE="1", **given)
     with Watch(forms(desk, desk.service.token), [desk.folder]) as watch:
         told = everything(desk)
     shown = capfd.readouterr()
@@ -110,8 +128,9 @@ def test_the_token_is_nowhere(desk, caplog, capfd, by):
         for text in (told, caplog.text, shown.out, shown.err):
             assert secret.decode() not in text
     assert "500 Server Error" in told, "nothing went wrong, so nothing was looked at"
+    assert "1 files in" in told, "nothing went well"
     assert watch.processes, "no command was seen"
-    assert watch.seen == set()
+    assert watch.seen == ({str(config)} if by == "file" else set())
 
 
 @pytest.mark.parametrize("by", ["key", "access token"])

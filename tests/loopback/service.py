@@ -18,7 +18,7 @@ import urllib.parse
 import zipfile
 from pathlib import Path
 
-from tests.loopback import faults, kernels, running, wire
+from tests.loopback import faults, kernels, running, warm, wire
 from tests.loopback.competitions import Competition
 from tests.loopback.store import Store, files_below
 
@@ -94,9 +94,10 @@ class Service:
         for folder in (home, temporary):
             folder.mkdir(exist_ok=True)
         us = f"http://127.0.0.1:{self.port}"
+        places = [str(warm.folder())] if warm.folder() else []
         proxies = {"http_proxy": us, "https_proxy": us, "all_proxy": us, "no_proxy": ""}
         return {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": os.pathsep.join([*places, str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
             **{"HOME": str(home), "TMPDIR": str(temporary), "LANG": "C.UTF-8"},
             **proxies,
             # requests looks at the names in capitals where those in small letters are empty.

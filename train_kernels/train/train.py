@@ -15,8 +15,8 @@ RECIPE = "main"
 FOLD = 0  # None trains all folds in turn
 SPLIT = None  # None parts the films as the recipe says
 MAX_HOURS = 11.5  # a session has 12
+CALIBRATE = False  # True only times a few steps, for siim-kernel plan
 # END PARAMETERS
-
 INPUT, WORKING = (Path(os.environ.get(f"SIIM_KERNEL_{name}", f"/kaggle/{name.lower()}")) for name in ("INPUT", "WORKING"))
 
 
@@ -36,4 +36,4 @@ if __name__ == "__main__":
     install()
     from siim_kernel import on_kaggle
 
-    on_kaggle.train(INPUT, WORKING, COMPETITION, IMAGES, IMAGENET, RECIPE, FOLD, MAX_HOURS, SPLIT)
+    on_kaggle.train(INPUT, WORKING, COMPETITION, IMAGES, IMAGENET, RECIPE, FOLD, MAX_HOURS, SPLIT, CALIBRATE)

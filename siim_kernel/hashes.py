@@ -5,6 +5,7 @@
 
 import json
 import os
+from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 
@@ -12,7 +13,16 @@ from siim_kernel.errors import DeliveryError
 from siim_kernel.files import sha256, write_atomically
 
 HASHES = "files.sha256.json"
-OUTSIDE = (HASHES, "dataset-metadata.json")  # neither listed nor foreign: the manifest itself, and what Kaggle does not keep
+# Neither listed nor foreign: the manifest itself, what Kaggle does not keep of a dataset, and what it adds to a kernel's output.
+OUTSIDE = (
+    HASHES,
+    "dataset-metadata.json",
+    "__notebook*__.ipynb",
+    "__output__.json",
+    "__results__.html",
+    "__results___files/*",
+    "custom.css",
+)
 
 
 def write_hashes(folder, files=None, version=None):
@@ -31,8 +41,10 @@ def write_hashes(folder, files=None, version=None):
     return Path(folder) / HASHES
 
 
-def verify_hashes(folder):
+def verify_hashes(folder, added=()):
     """Compare `folder`, as kernels find it or as it was fetched, with its hash manifest.
+
+    added  names of files that may be there without being listed, such as a kernel's log
 
     Raises DeliveryError that names every missing, changed and foreign file; or that there is no hash manifest to go by.
     """
@@ -55,7 +67,7 @@ def verify_hashes(folder):
                 faults.append(f"changed: {name} has another SHA-256")
         except OSError as error:
             faults.append(f"cannot be read: {name}: {error}")
-    faults += [f"foreign: {name}" for name in sorted(found.keys() - wanted.keys())]
+    faults += [f"foreign: {name}" for name in sorted(found.keys() - wanted.keys() - set(added))]
     if faults:
         raise DeliveryError("\n".join([f"{folder} is not what its {HASHES} lists:", *(f"- {fault}" for fault in faults)]))
 
@@ -68,7 +80,7 @@ def list_files(place):
     for folder, folders, names in os.walk(place, onerror=lambda error: faults.append(f"a folder cannot be read: {error}")):
         for path in [Path(folder, name) for name in (*names, *folders)]:
             name = path.relative_to(place).as_posix()
-            if path.is_file() and name not in OUTSIDE:
+            if path.is_file() and not any(fnmatch(name, pattern) for pattern in OUTSIDE):
                 found[name] = path
             elif not path.is_file() and (path.is_symlink() or not path.is_dir()):
                 faults.append(f"{name} is a link to a folder, a broken link or no file; put the files themselves there")
