@@ -195,7 +195,7 @@ def leakage(
     """Report what stands on both sides of folds; exit code 1 if anything does."""
     from siim_kernel.competition import folds as folding
 
-    table, duplicates = _tables_and_duplicates(competition, patients, images, headers=True)
+    table, duplicates = _tables_and_duplicates(competition, patients, images)
     found = folding.leakage(table, folding.read_folds(folds, table), duplicates)
     share = f"{found.studies_sharing_patient / max(found.studies, 1):.1%}"
     print(f"{found.images} images, {found.studies} studies, {found.patients} patients")
@@ -211,12 +211,12 @@ def leakage(
     raise typer.Exit(0 if found.ok else 1)
 
 
-def _tables_and_duplicates(competition, patients, images, headers):
+def _tables_and_duplicates(competition, patients, images):
     from siim_kernel.competition import folds as folding
     from siim_kernel.competition import tables
     from siim_kernel.pixels import imagesets
 
-    training = tables.read_training(competition, patients=patients, headers=headers and patients is None)
+    training = tables.read_training(competition, patients=patients, headers=patients is None)
     for problem in training.problems:
         say(f"warning: {problem}")
     if images is None:

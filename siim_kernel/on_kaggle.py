@@ -16,17 +16,20 @@ WEIGHTS = (".h5", ".npz", ".safetensors")
 def images(root, working, competition, recipes, split):
     """The image kernel: image sets for some recipes' pixels into `working/images`; unreadable films cost a warning."""
     mounted = mounts.find(competition, root)
-    pixels = tuple(dict.fromkeys(catalogue.by_name(name).pixels for name in recipes))
-    _report(kernels.build_images(mounted, Path(working) / "images", pixels, split=split))
+    _report(kernels.build_images(mounted, Path(working) / "images", _pixels(recipes), split=split))
     _write_hashes(working)
 
 
 def external(root, working, dataset, recipes):
     """The external images kernel: image sets of the radiography database for some recipes' pixels into `working/images`."""
     mounted = mounts.find(dataset, root)
-    pixels = tuple(dict.fromkeys(catalogue.by_name(name).pixels for name in recipes))
-    _report(kernels.build_external(mounted, Path(working) / "images", pixels))
+    _report(kernels.build_external(mounted, Path(working) / "images", _pixels(recipes)))
     _write_hashes(working)
+
+
+def _pixels(recipes):
+    """The pixel recipes of some recipes by their names, each once."""
+    return tuple(dict.fromkeys(catalogue.by_name(name).pixels for name in recipes))
 
 
 def _report(built):

@@ -2,8 +2,7 @@
 
 A run is a folder for one fold: `run.json` (the record, written last), `model.weights.h5`, `folds.csv`, `out_of_fold.csv`
 (predictions of the validation films by a network that never saw their patients), `training.csv` (of the films it learnt from)
-and `history.csv`. A training of several
-folds is a folder of such folders, `fold-0`, `fold-1`, ...
+and `history.csv`. A training of several folds is a folder of such folders, `fold-0`, `fold-1`, ...
 """
 
 import hashlib

@@ -109,6 +109,15 @@ def read_folds(path, images):
     return pd.DataFrame({"imageid": images["image"].to_numpy(), "fold": fold.astype(int).to_numpy()})
 
 
+def read_stored(path):
+    """Folds as a run stores them: DataFrame image, fold (int; -1 the final test). TableError for a fold that is no number."""
+    table = tables.read_csv(path, ["imageid", "fold"])
+    fold = pd.to_numeric(table["fold"], errors="coerce")
+    if fold.isna().any():
+        raise TableError(f"{path}: a fold is a whole number, got {table['fold'][fold.isna()].iloc[0]!r}; copy the run again")
+    return pd.DataFrame({"image": table["imageid"].to_numpy(), "fold": fold.astype(int).to_numpy()})
+
+
 def perceptual_hash(image):
     """256 bits of one grey image (uint8 [H, W]): signs of its lowest 16 x 16 DCT coefficients about their median (pHash)."""
     small = cv2.resize(image, (4 * HASH_SIDE, 4 * HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)

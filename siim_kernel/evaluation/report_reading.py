@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from siim_kernel import runs as stored
-from siim_kernel.competition import schemes, splits, tables
+from siim_kernel.competition import folds, schemes, splits, tables
 from siim_kernel.errors import RunError, TableError
 from siim_kernel.evaluation.pages import counted
 from siim_kernel.labels import BOXED, NONE, OPACITY
@@ -39,12 +39,7 @@ def planned_folds(run):
 
 def split(run):
     """The films of a run's split: DataFrame image, fold (int; -1 the final test)."""
-    path = run.folder / stored.FOLDS
-    table = tables.read_csv(path, ["imageid", "fold"])
-    fold = pd.to_numeric(table["fold"], errors="coerce")
-    if fold.isna().any():
-        raise TableError(f"{path}: a fold is a whole number, got {table['fold'][fold.isna()].iloc[0]!r}; copy the run again")
-    return pd.DataFrame({"image": table["imageid"].to_numpy(), "fold": fold.astype(int).to_numpy()})
+    return folds.read_stored(run.folder / stored.FOLDS)
 
 
 def predicted(run, name, scheme):

@@ -1,9 +1,7 @@
 """Runs whose weights are the start of another training, and what they have learnt already."""
 
-import pandas as pd
-
 from siim_kernel import runs
-from siim_kernel.competition import splits, tables
+from siim_kernel.competition import folds, splits
 from siim_kernel.errors import RecipeError
 
 
@@ -33,9 +31,8 @@ def facts(start, table, parts):
 
     A start that itself went on from another run has learnt from the films of that one too; these are not counted.
     """
-    split = tables.read_csv(start.folder / runs.FOLDS, ["imageid", "fold"])
-    numbers = pd.to_numeric(split["fold"])
-    learnt = table["image"].isin(split["imageid"][(numbers != start.fold) & (numbers != splits.FINAL_TEST)])
+    split = folds.read_stored(start.folder / runs.FOLDS)
+    learnt = table["image"].isin(split["image"][~split["fold"].isin([start.fold, splits.FINAL_TEST])])
     people = table["patient"].isin(set(table["patient"][learnt]) - {""})
     found = {"recipe": start.recipe.name, "fold": start.fold, "weights": start.record["files"][runs.WEIGHTS]}
     for name, chosen in parts.items():
