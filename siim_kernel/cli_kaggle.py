@@ -1,5 +1,6 @@
 """The commands that talk to Kaggle: `publish`, `push`, `status`, `fetch`, `submit`. Parses, calls, prints; decides nothing."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ import typer
 app = typer.Typer()
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Stage and check, print what would be run, ask and send nothing.")]
-Owner = Annotated[str | None, typer.Option(help="Kaggle user name; else KAGGLE_USERNAME, or the one in kaggle.json.")]
+Owner = Annotated[str | None, typer.Option(help="Kaggle user name; else KAGGLE_USERNAME, or the token's.")]
 Recipe = Annotated[str | None, typer.Option(help="Recipe, in the PARAMETERS and in the slug.")]
 Fold = Annotated[int | None, typer.Option(help="Fold, in the PARAMETERS and in the slug.", min=0)]
 
@@ -53,16 +54,21 @@ def push(
     recipe: Recipe = None,
     fold: Fold = None,
     max_hours: Annotated[float | None, typer.Option(help="Hours that the kernel gives itself.", min=0.001)] = None,
-    run: Annotated[
+    measured: Annotated[
         list[Path] | None,
         typer.Option("--run", "--calibration", help="As for plan: tells how long a training takes, else it is assumed; several times."),
     ] = None,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="Train: only time a few steps of each phase; fetch by its slug.")] = False,
-    set: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the kernel's PARAMETERS; several times.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the kernel's PARAMETERS; several times.")] = None,
     source: Annotated[
         list[str] | None, typer.Option(help="Kernel whose output is attached too, OWNER/SLUG or SLUG; several times.")
     ] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="Dataset that is attached too, OWNER/SLUG or SLUG; several times.")] = None,
+    script: Annotated[
+        bool, typer.Option("--script", help="Inference: the script instead of the notebook, under a slug of its own.")
+    ] = False,
+    accelerator: Annotated[str | None, typer.Option(help="Machine of a kernel that uses a GPU; else what its folder says.")] = None,
+    docker_image: Annotated[str | None, typer.Option(help="Kaggle image by its digest; else Kaggle's current one.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin a training anew where an earlier session could be gone on from.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until the session is done.")] = False,
     owner: Owner = None,
@@ -72,26 +78,26 @@ def push(
 
     A training that was pushed before goes on from its last complete session. One that could never finish is refused.
     """
-    from siim_kernel.delivery import fetching, kernel_folders, steps
+    from siim_kernel.delivery import kernel_folders, steps
 
-    client, manifest = _start(owner, dry_run)
-    settings = kernel_folders.parse_settings(set or [])
+    client, manifest = _start(owner, dry_run, accelerator, docker_image)
     wish = steps.Wish(
         recipe=recipe,
         fold=fold,
         max_hours=max_hours,
-        settings=settings,
+        settings=kernel_folders.parse_settings(settings or []),
         kernels=source or (),
         datasets=dataset or (),
         fresh=fresh,
         calibrate=calibrate,
-        measured=run or (),
+        measured=measured or (),
+        script=script,
     )
     pushed = steps.push(client, manifest, kernel.value, wish, _say(dry_run))
     if pushed:
         print(f"{pushed.ref} {pushed.version or ''}".rstrip())
     if pushed and wait:
-        fetching.wait(client, pushed.ref, _say(dry_run))
+        steps.wait(client, pushed.ref, _say(dry_run))
 
 
 @app.command()
@@ -103,7 +109,7 @@ def status(
     owner: Owner = None,
     dry_run: DryRun = False,
 ):
-    """Tell how a kernel's newest version stands; for one that failed, why, with the end of its log.
+    """Tell how a kernel's newest version stands, with the end of its log; for one that failed, why.
 
     The exit code is 0 only when it is complete.
     """
@@ -114,7 +120,7 @@ def status(
     if client is None:
         print(f"would run: kaggle kernels status {ref}")
         return
-    fetching.wait(client, ref, print, patience=fetching.PATIENCE if wait else 0)
+    steps.wait(client, ref, print, patience=fetching.PATIENCE if wait else 0)
 
 
 @app.command()
@@ -140,11 +146,11 @@ def fetch(
 @app.command()
 def submit(
     version: Annotated[
-        int | None, typer.Argument(help="Version of the inference kernel, as its push printed it; else the newest.", min=1)
+        int | None, typer.Argument(help="Version, as its push printed it; else the newest, where it was pushed from here.", min=1)
     ] = None,
     kernel: Annotated[str, typer.Option(help="Another kernel: its SLUG, or OWNER/SLUG.")] = "inference",
     message: Annotated[str, typer.Option(help="Description; the kernel and its version are added.")] = "siim-kernel",
-    folder: Annotated[Path | None, typer.Option(help="Gets submission.json with the score; else build/output/inference.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where SLUG-vN.json with the score goes; else build/submissions.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Spend another submission on a version that was submitted already.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until the score is there.")] = True,
     owner: Owner = None,
@@ -163,21 +169,25 @@ def submit(
         print(f"submission {row['ref']} {row['status']}: public {row['publicScore'] or '-'}, private {row['privateScore'] or '-'}")
 
 
-def _start(owner, dry_run):
-    """The client, None for a dry run, and the manifest for the owner; a dry run may go with the placeholder."""
+def _start(owner, dry_run, accelerator=None, docker_image=None):
+    """The client, None for a dry run, and the manifest for the owner; a dry run asks nobody, and may go with the placeholder."""
     import os
+    import signal
 
     from siim_kernel.delivery import client, manifest
     from siim_kernel.dry_run import find_checkout
     from siim_kernel.errors import DeliveryError
 
+    # As an exception, so that the kaggle command under way is ended too, and its temporary folder is removed.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    asked = None if dry_run else client.Client(os.environ, say=_say(False))
     try:
-        name = manifest.owner_of(os.environ, owner)
+        name = manifest.owner_of(os.environ, owner, asked and asked.owner)
     except DeliveryError:
         if not dry_run:
             raise
         name = manifest.PLACEHOLDER
-    return None if dry_run else client.Client(os.environ, say=_say(False)), manifest.load(find_checkout(), name)
+    return asked, manifest.load(find_checkout(), name, accelerator, docker_image)
 
 
 def _say(dry_run):

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from siim_kernel.delivery.quota import BUDGET
+
 app = typer.Typer()
 
 
@@ -25,7 +27,7 @@ def plan(
     fold: Annotated[list[int] | None, typer.Option(help="Only these folds; several times.", min=0)] = None,
     split: Annotated[str | None, typer.Option(help="How the films are parted, in place of the recipe's way.")] = None,
     films: Annotated[int | None, typer.Option(help="Films that are parted, where they are not those measured.", min=2)] = None,
-    max_hours: Annotated[float, typer.Option(help="Hours that a session's training gives itself.", min=0.1, max=12)] = 11.5,
+    max_hours: Annotated[float, typer.Option(help="Hours that a session's training gives itself.", min=0.1, max=12)] = BUDGET,
     week: Annotated[float, typer.Option(help="GPU hours a week.", min=0.1)] = 30.0,
     left: Annotated[float | None, typer.Option(help="GPU hours left of this week.", min=0)] = None,
     ask_kaggle: Annotated[bool, typer.Option("--ask-kaggle", help="Ask `kaggle quota` for both.")] = False,
@@ -38,7 +40,6 @@ def plan(
     """
     import dataclasses
 
-    from siim_kernel import kernels
     from siim_kernel.competition import splits
     from siim_kernel.delivery import planned, quota, timings
     from siim_kernel.recipes import catalogue
@@ -46,7 +47,7 @@ def plan(
     if ask_kaggle and left is not None:
         raise typer.BadParameter("--ask-kaggle and --left exclude each other")
     wanted = catalogue.by_name(recipe)
-    way, count = kernels.way_of(wanted, split), n_folds or wanted.n_folds
+    way, count = splits.way_of(wanted, split), n_folds or wanted.n_folds
     there = splits.validating(way, count)
     if unknown := sorted(set(fold or ()) - set(there)):
         raise typer.BadParameter(f"there is no fold {unknown[0]}; there are {', '.join(map(str, there))}", param_hint="--fold")

@@ -13,10 +13,11 @@ from siim_kernel.errors import DeliveryError
 from siim_kernel.files import sha256, write_atomically
 
 HASHES = "files.sha256.json"
+DATASET_METADATA = "dataset-metadata.json"
 # Neither listed nor foreign: the manifest itself, what Kaggle does not keep of a dataset, and what it adds to a kernel's output.
 OUTSIDE = (
     HASHES,
-    "dataset-metadata.json",
+    DATASET_METADATA,
     "__notebook*__.ipynb",
     "__output__.json",
     "__results__.html",

@@ -134,16 +134,9 @@ def calibrate(recipe, images, competition, out, folds=None, n_folds=None, fold=N
     return path
 
 
-def way_of(recipe, split):
-    """The way to part a recipe's films: `split`, by default its own; "thesis" is its own of the thesis, else that of the folder models."""
-    if split == "thesis":
-        return recipe.split if recipe.split.startswith("thesis") else "thesis_folder"
-    return split or recipe.split
-
-
 def _parted(recipe, images, competition, folds, n_folds, fold, split, patients, say):
     """The recipe as it is stored with its runs, its `training.Material`, who is in which fold, and the folds that validate."""
-    recipe = replace(recipe, split=way_of(recipe, split), n_folds=n_folds or recipe.n_folds)
+    recipe = replace(recipe, split=splits.way_of(recipe, split), n_folds=n_folds or recipe.n_folds)
     material = _material(recipe, images, competition, patients, say)
     if folds is not None:
         made = folding.read_folds(folds, material.table)

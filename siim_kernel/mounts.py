@@ -8,6 +8,7 @@ from pathlib import Path
 
 from siim_kernel.errors import MountError
 
+WEIGHTS = (".h5", ".npz", ".safetensors")
 LAYOUTS = ("{slug}", "competitions/{slug}", "datasets/*/{slug}", "notebooks/*/{slug}", "kernels/*/{slug}", "code/*/{slug}")
 
 
@@ -44,6 +45,17 @@ def find_all(slugs, root):
     if faults:
         raise MountError("\n".join(faults))
     return found
+
+
+def only_weights(place):
+    """The one file of weights in a dataset: a folder, or that file itself. MountError where there is none or more than one."""
+    place = Path(place)
+    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    found = [path for path in files if path.suffix in WEIGHTS]
+    if len(found) != 1:
+        there = ", ".join(path.name for path in found or files) or "nothing"
+        raise MountError(f"{place} should hold one file of weights ({', '.join(WEIGHTS)}), it holds {there}")
+    return found[0]
 
 
 def sources(root):

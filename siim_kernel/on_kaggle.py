@@ -10,8 +10,6 @@ from siim_kernel import runs as stored_runs
 from siim_kernel.errors import DeliveryError, MountError
 from siim_kernel.recipes import catalogue
 
-WEIGHTS = (".h5", ".npz", ".safetensors")
-
 
 def images(root, working, competition, recipes, split):
     """The image kernel: image sets for some recipes' pixels into `working/images`; unreadable films cost a warning."""
@@ -54,7 +52,7 @@ def train(root, working, competition, image_sets, imagenet, recipe, fold, max_ho
         print(f"calibrated: {kernels.calibrate(wanted, sets, mounted[competition], Path(working), fold=fold, split=split)}")
         _write_hashes(working)
         return
-    weights = _only_file(mounted[imagenet]) if wanted.weights else None
+    weights = mounts.only_weights(mounted[imagenet]) if wanted.weights else None
     others = [place for source in mounts.sources(root) if (place := Path(root) / source) not in mounted.values()]
     previous = [folder for source in others for folder in stored_runs.search(source)]
     print(
@@ -104,13 +102,3 @@ def _write_hashes(working):
 def _output_or_dataset(folder, name):
     """What a mounted source holds: a kernel's output has it in a sub-folder, a dataset is it."""
     return folder / name if (folder / name).is_dir() else folder
-
-
-def _only_file(folder):
-    """The one file of weights in a mounted dataset; MountError where there is none or more than one."""
-    found = sorted(path for path in Path(folder).rglob("*") if path.suffix in WEIGHTS)
-    if len(found) != 1:
-        raise MountError(
-            f"{folder} should hold one file of weights ({', '.join(WEIGHTS)}), it holds {', '.join(path.name for path in found) or 'none'}"
-        )
-    return found[0]

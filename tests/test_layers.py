@@ -20,7 +20,7 @@ ROOMS = {
     "runs": WORDS | {"recipes"},
     "learning": WORDS | {"recipes", "pixels", "competition", "runs"},
     "evaluation": WORDS | {"recipes", "pixels", "competition", "runs"},
-    "delivery": WORDS | {"recipes", "runs"},
+    "delivery": WORDS | {"recipes", "runs", "competition"},
 }
 ABOVE_KERNELS = WORDS | {"recipes", "pixels", "competition", "phantom", "runs", "learning", "evaluation"}
 EVERYTHING = ABOVE_KERNELS | {"kernels", "on_kaggle", "delivery"}

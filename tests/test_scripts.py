@@ -20,6 +20,7 @@ COMMANDS = {
     "push_kernel train --recipe article-inception-v3-p-1024 --fold 4": ("-p ", "siim-kernel-train-article-inception-5ae8-fold4"),
     "push_kernel inference": ("enable_internet = False",),
     "fetch_output train --recipe small --fold 1": (f"kaggle kernels output {USER}/siim-kernel-train-small-fold1 -p",),
+    "push_kernel inference --script --accelerator NvidiaL4": ("siim-kernel-inference-script", "inference.py", "machine_shape = 'NvidiaL4'"),
     "submit 7 --message 'a try'": (f"-k {USER}/siim-kernel-inference -v 7 -f submission.csv -m 'a try [{USER}/siim-kernel-inference v7]'",),
 }
 
@@ -53,7 +54,7 @@ def test_dry_run_goes_without_a_name(nobody):
     assert "your-name/siim-kernel-train" in done.stdout
     refused = call("push_kernel train", nobody)
     assert refused.returncode == 1
-    assert "whose Kaggle account?" in refused.stderr
+    assert "Kaggle did not accept the token, or there is none" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
@@ -73,8 +74,37 @@ def test_exit_codes_and_streams_of_the_real_thing(tmp_path):
         desk.have_kernel("siim-kernel-inference", submission_csv=SOLUTION)
         fetched = call("fetch_output inference", desk.service.environment, "--folder", tmp_path / "out")
         assert (fetched.returncode, fetched.stdout) == (0, f"{tmp_path / 'out' / 'submission.csv'}\n")
-        scored = call("submit", desk.service.environment, "--folder", tmp_path / "scored")
+        asked = call("submit", desk.service.environment, "--folder", tmp_path / "scored")
+        assert (asked.returncode, asked.stdout) == (1, "")
+        assert "siim-kernel submit N" in asked.stderr
+        scored = call("submit 1", desk.service.environment, "--folder", tmp_path / "scored")
         assert (scored.returncode, scored.stdout) == (0, "submission 1001 COMPLETE: public 1.00000, private 1.00000\n")
+
+
+@pytest.mark.slow
+def test_an_access_token_tells_whose_it_is_and_another_name_is_refused(tmp_path):
+    with at_a_desk(tmp_path) as desk:
+        desk.have_kernel("siim-kernel-images", images__a_txt="a")
+        environment = {name: value for name, value in desk.service.environment.items() if name not in ("KAGGLE_USERNAME", "KAGGLE_KEY")}
+        environment["KAGGLE_API_TOKEN"] = desk.service.token
+        fetched = call("fetch_output images", environment, "--folder", tmp_path / "out")
+        assert fetched.returncode == 0, fetched.stderr
+        refused = call("fetch_output images --owner grace", environment, "--folder", tmp_path / "out")
+        assert refused.returncode == 1
+        assert f"the token belongs to {USER}, --owner says grace" in refused.stderr
+
+
+@pytest.mark.slow
+def test_status_shows_the_end_of_a_log_and_that_a_training_goes_on(tmp_path):
+    with at_a_desk(tmp_path) as desk:
+        ref = desk.have_kernel("siim-kernel-train", status="QUEUED")
+        desk.service.finish_kernel(ref, {"a.txt": "a"}, lines=["first", "runs/fold-0 is unfinished after 2 epochs", *map(str, range(9))])
+        command = [sys.executable, "-m", "siim_kernel.cli", "status", "train"]
+        done = subprocess.run(command, capture_output=True, text=True, env=desk.service.environment, cwd=CHECKOUT)
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.splitlines()
+        assert [line.strip() for line in lines[1:7]] == ["runs/fold-0 is unfinished after 2 epochs", *"45678"]
+        assert lines[7] == f"{ref} is not done with its training: the same push goes on from there"
 
 
 def test_scripts_are_thin_and_executable():

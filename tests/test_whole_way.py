@@ -1,14 +1,18 @@
-"""From real films at a desk to a score read back: this project's commands, the real Kaggle client, and a Kaggle that runs kernels.
+"""From films at a desk to a score read back: this project's commands, the real Kaggle client, and a Kaggle that runs kernels.
 
 The client is told of the loopback service by environment variables alone. Two folds are trained as two kernels; one of them is
-stopped by its budget and goes on in a second session.
+stopped by its budget and goes on in a second session. The submitted kernel is run again on films that it has not seen, and has one
+score for the public part of them and another for the private part. On real films where SIIM_KERNEL_REAL_DATA names some.
 """
 
+import csv
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,43 +20,92 @@ import pytest
 from siim_kernel import hashes, runs
 from siim_kernel.recipes import catalogue
 from siim_kernel.recipes.storing import to_dict
+from tests.loopback import scoring
 from tests.loopback.folders import COMPETITION
 from tests.loopback.service import USER, Service
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "requirements.lock")
-SOURCES += ("siim_kernel", "scripts", "train_kernels", "inference_kernel", "datasets-metadata")
 TINY = ("--recipe", "tiny", "--set", "IMAGENET=None")  # it starts from no weights, so none are attached
 TRAIN, CALIBRATION = "siim-kernel-train-tiny-fold", "siim-kernel-train-tiny-calibrate"
 # The first session's end is the start of TensorFlow: one epoch is always trained, and then the time is up.
 TOO_SHORT = 0.0015  # hours
 
 
+@dataclass(frozen=True)
+class Films:
+    """A competition before and at its scoring.
+
+    shown, hidden   the competition's folder as mounted at a push, and as a submission is run again on: with other test films
+    solution        of the hidden ones, with Usage; `of` has it with one usage alone, the other rows Ignored
+    """
+
+    shown: Path
+    hidden: Path
+    solution: Path
+    of: dict
+
+
+def real_films(out):
+    """Real radiographs in the competition's form in the folder `out`; False where there are none here."""
+    data = os.environ.get("SIIM_KERNEL_REAL_DATA")
+    tool = Path(data or "").parent / "tools" / "real_competition.py"
+    if not data or not tool.is_file():
+        return False
+    subprocess.run([sys.executable, tool, out, "--pack", data, "--limit", "60", "--long-side", "192"], check=True)
+    return True
+
+
 @pytest.fixture(scope="module")
-def films(real_data, tmp_path_factory):
-    """Real radiographs in the competition's form: a folder with competition/ and solution.csv."""
-    tool = real_data.parent / "tools" / "real_competition.py"
-    if not tool.is_file():
-        pytest.skip(f"there is no {tool} to lay real films out as the competition")
-    out = tmp_path_factory.mktemp("films")
-    subprocess.run([sys.executable, tool, out, "--pack", real_data, "--limit", "60", "--long-side", "192"], check=True)
+def films(request, tmp_path_factory):
+    made = tmp_path_factory.mktemp("films") / "made"
+    if not real_films(made):
+        made = request.getfixturevalue("phantom")
+    test = made / "competition" / "test"
+    studies = sorted(path.name for path in test.iterdir())
+    # Both folds' networks are as good as chance: each of the three parts must have films of several classes.
+    parts = {"shown": studies[::3], "hidden": [name for place, name in enumerate(studies) if place % 3]}
+    folders = {name: part_of(made / "competition", made.parent / name, kept) for name, kept in parts.items()}
+    usage = {name: ("Public", "Private")[place % 2] for place, name in enumerate(parts["hidden"])}
+    study = {path.stem: path.parts[-3] for path in test.rglob("*.dcm")} | {name: name for name in studies}
+    header, *rows = csv.reader((made / "solution.csv").read_text().splitlines())
+    assert header == ["id", "PredictionString", "Usage"]
+    rows = [
+        [name, truth, told if told == "Ignored" else usage[study[bare(name)]]] for name, truth, told in rows if study[bare(name)] in usage
+    ]
+    solution = write_rows(made.parent / "hidden.csv", [header, *rows])
+    of = {
+        each: write_rows(made.parent / f"{each}.csv", [header, *([*row[:2], row[2] if row[2] == each else "Ignored"] for row in rows)])
+        for each in ("Public", "Private")
+    }
+    return Films(folders["shown"], folders["hidden"], solution, of)
+
+
+def bare(name):
+    """A row's id without what says that it is of a study or of an image."""
+    return name.rsplit("_", 1)[0]
+
+
+def part_of(competition, out, studies):
+    """A competition's folder whose test films are those of some studies; the files are the same ones."""
+    shutil.copytree(competition, out, copy_function=os.link, ignore=lambda place, names: names if Path(place).name == "test" else ())
+    for name in studies:
+        shutil.copytree(competition / "test" / name, out / "test" / name, copy_function=os.link)
+    kept = {*studies, *(path.stem for path in (out / "test").rglob("*.dcm"))}
+    header, *rows = csv.reader((competition / "sample_submission.csv").read_text().splitlines())
+    (out / "sample_submission.csv").unlink()  # or the original would be written to
+    write_rows(out / "sample_submission.csv", [header, *(row for row in rows if bare(row[0]) in kept)])
     return out
 
 
+def write_rows(path, rows):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    return path
+
+
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A copy of this checkout, so that nothing of the user's is touched, with its wheels built as a user does."""
-    folder = tmp_path_factory.mktemp("desk") / "checkout"
-    folder.mkdir()
-    for name in SOURCES:
-        leave = shutil.ignore_patterns("__pycache__")
-        place = folder / name
-        _ = shutil.copytree(CHECKOUT / name, place, ignore=leave) if (CHECKOUT / name).is_dir() else shutil.copyfile(CHECKOUT / name, place)
-    built = subprocess.run([sys.executable, folder / "scripts" / "build_wheels.py"], capture_output=True, text=True)
-    if built.returncode and "pip failed" in built.stderr and list(folder.glob("build/code/*.whl")):
-        pytest.skip(f"the wheels cannot be downloaded here: {built.stdout[-500:]}")
-    assert built.returncode == 0, built.stderr
-    return folder
+def checkout(built_checkout, tmp_path_factory):
+    """A copy of this checkout, so that nothing of the user's is touched, with its wheels."""
+    return shutil.copytree(built_checkout, tmp_path_factory.mktemp("desk") / "checkout")
 
 
 class Desk:
@@ -103,12 +156,11 @@ def hasty_calibration(path):
 
 
 @pytest.mark.slow
-@pytest.mark.real
-def test_from_real_films_to_a_score_read_back(films, checkout, tmp_path):
+def test_from_films_to_a_score_read_back(films, checkout, tmp_path):
     with Service(tmp_path / "service") as service:
-        service.add_competition(COMPETITION, films / "competition", films / "solution.csv")
+        service.add_competition(COMPETITION, films.shown, films.solution, hidden=films.hidden)
         desk = Desk(checkout, service)
-        build_image_sets(desk)
+        build_image_sets(desk, len(list((films.shown / "train").rglob("*.dcm"))))
         calibrate(desk)
         train_two_folds(desk, hasty_calibration(tmp_path / "calibration.json"))
         publish_weights(desk)
@@ -116,12 +168,12 @@ def test_from_real_films_to_a_score_read_back(films, checkout, tmp_path):
         assert not service.strangers, "the client wanted to reach another host"
 
 
-def build_image_sets(desk):
+def build_image_sets(desk, count):
     for name in ("code", "wheels"):
         assert "names, sizes and hashes compared" in desk.do("publish", name)
     assert "internet off" in desk.do("push", "images", "--set", 'RECIPES=("tiny",)')
     (log,) = desk.run_kernels("siim-kernel-images")
-    assert "42 images, 0 films not read" in log
+    assert f"{count} images, 0 films not read" in log
     assert "(names, sizes and hashes)" in desk.do("fetch", "images")
     fetched = desk.checkout / "build/output/images"
     hashes.verify_hashes(fetched, ["siim-kernel-images.log"])
@@ -180,15 +232,39 @@ def predict_and_submit(desk, films):
     assert f"runs: {place}/fold-0, {place}/fold-1" in log
     assert "submission.csv is valid" in log
     desk.do("fetch", "inference")
-    told = desk.do("submit", "--message", "two folds")
-    (submission,) = desk.service.submissions(COMPETITION)
-    by_slow_metric = submission["outcome"]["publicScore"]
-    assert f"COMPLETE: public {by_slow_metric}, private {by_slow_metric}" in told
+    predicted = (desk.checkout / "build/output/inference/submission.csv").read_text()
+    check_submission(desk, films, predicted)
 
-    output = desk.checkout / "build/output/inference"
-    assert json.loads((output / "submission.json").read_text())["publicScore"] == by_slow_metric
-    assert (output / "submission.csv").read_text() == desk.service.submission_text(submission["ref"])
-    scored = desk.do("score", output / "submission.csv", "--solution", films / "solution.csv", "--json")
-    score = json.loads(re.search(r"^\{.*\}$", scored, re.MULTILINE)[0])["mAP"]
-    assert f"{score:.5f}" == by_slow_metric
-    assert score > 0
+
+def check_submission(desk, films, predicted):
+    """Submitted once, scored on films that the pushed session has not seen, and both scores read back."""
+    assert "COMPLETE" not in desk.do("submit", "--no-wait", "--message", "two folds")
+    (submission,) = desk.service.submissions(COMPETITION)
+    assert submission["outcome"] is None
+    desk.service.run_kernels()
+    told = desk.do("submit")
+    assert len(desk.service.requests("CreateCodeSubmission")) == len(desk.service.submissions()) == 1
+    outcome = desk.service.submissions(COMPETITION)[0]["outcome"]
+    assert outcome["status"] == "COMPLETE"
+    scores = {"Public": outcome["publicScore"], "Private": outcome["privateScore"]}
+    assert f"COMPLETE: public {scores['Public']}, private {scores['Private']}" in told
+    assert scores["Public"] != scores["Private"]
+    (kept,) = (desk.checkout / "build/submissions").glob("*.json")
+    record = json.loads(kept.read_text())
+    assert (record["publicScore"], record["privateScore"]) == tuple(scores.values())
+
+    rerun = desk.checkout / "build" / "rerun.csv"
+    rerun.write_text(desk.service.submission_text(submission["ref"]))
+    assert ids(rerun.read_text()) == ids(films.solution.read_text())
+    assert not ids(rerun.read_text()) & ids(predicted)
+    for usage, score in scores.items():
+        assert f"{scoring.score(rerun, films.solution, usage):.5f}" == score
+        scored = desk.do("score", rerun, "--solution", films.of[usage], "--json")
+        found = json.loads(re.search(r"^\{.*\}$", scored, re.MULTILINE)[0])["mAP"]
+        assert f"{found:.5f}" == score
+        assert found > 0
+
+
+def ids(text):
+    """The ids of a submission or solution."""
+    return {row[0] for row in csv.reader(text.splitlines()[1:])}

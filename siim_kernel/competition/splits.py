@@ -259,6 +259,13 @@ def make_split(images, way="patient", n_folds=5, seed=42, duplicates=()):
     raise RecipeError(f"no split is called {way!r}; there are {', '.join(WAYS)}")
 
 
+def way_of(recipe, split):
+    """The way to part a recipe's films: `split`, by default its own; "thesis" is its own of the thesis, else that of the folder models."""
+    if split == "thesis":
+        return recipe.split if recipe.split.startswith("thesis") else "thesis_folder"
+    return split or recipe.split
+
+
 def validating(way, n_folds=5):
     """The folds of a way that validate, each in turn: the others of `HELD_OUT` are only ever trained on."""
     if way not in WAYS:

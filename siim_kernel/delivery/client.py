@@ -4,10 +4,12 @@ The command's exit code says little (it is 0 after a failed upload, and not 0 af
 `Client.run` asks afterwards with the other methods. Those only read, and are tried again when an answer is lost.
 """
 
+import functools
 import json
 import re
 import tempfile
 import zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from siim_kernel.errors import DeliveryError
 WAITS = (1, 4, 15)  # seconds before a question is asked again
 PAGE, MOST_PAGES = 200, 100
 NOTHING = re.compile(r"^(No files found|No submissions found|Not found|No quota information available)\b", re.MULTILINE)
-ABSENT = re.compile(r"\b(403|404) Client Error|Permission '[\w.]+' was denied|Cannot access kernel|\b404\b|not found", re.IGNORECASE)
+ABSENT = re.compile(r"\b(403|404) Client Error|Permission '[\w.]+' was denied|Cannot access kernel '")
 REFUSED = re.compile(r"\b4(?!29|08)\d\d Client Error")
 
 
@@ -71,6 +73,16 @@ class Client(Command):
                 self.sleep(wait)
         raise DeliveryError(f"kaggle {' '.join(map(str, arguments[:3]))}: {reason}")
 
+    @functools.cached_property
+    def owner(self):
+        """The user name that the token belongs to, asked once; None where the client does not tell."""
+
+        def read(out):
+            name = re.search(r"^- username: (\S+)$", out, re.MULTILINE)
+            return None if name is None or name[1] == "None" else name[1]
+
+        return self.ask(["config", "view"], read)
+
     def dataset_status(self, ref):
         """The `DatasetState` of `owner/slug`; None where there is no such dataset."""
 
@@ -79,6 +91,11 @@ class Client(Command):
             return DatasetState(str(found["status"]), int(found["current_version_number"] or 0))
 
         return self.ask(["datasets", "status", ref, "--format", "json"], read, absent=(None,))
+
+    def dataset_seen(self, ref):
+        """Whether there is a dataset with files, anybody's: the state of others' datasets is not told."""
+        arguments = ["datasets", "files", ref, "--format", "json", "--page-size", 1]
+        return self.ask(arguments, lambda out: bool(_parse(out)[0]), absent=(False,))
 
     def dataset_files(self, ref):
         """{path in the dataset: bytes} of the newest version, sub-folders included."""
@@ -106,15 +123,15 @@ class Client(Command):
             return status[1].upper(), failure[1] if failure else ""
 
         found = self.ask(["kernels", "status", ref], read, absent=((None, ""),))
-        if found[0] is None:
-            # The command says the same of a refused token; a pull tells the two apart, and raises.
-            self.kernel_fields(ref)
+        # The command says the same of a refused token; a pull tells the two apart, and raises.
+        if found[0] is None and self.kernel_fields(ref) is not None:
+            raise DeliveryError(f"{ref} is on Kaggle, which does not tell its status just now; run the same command again later")
         return found
 
-    def kernel_fields(self, ref, version=None):
-        """What Kaggle keeps of a kernel: the fields of its metadata, and `source`, its code; None where there is none.
+    def kernel_fields(self, ref):
+        """What Kaggle keeps of a kernel's newest version: the fields of its metadata, and `source`, its code; None where there is none.
 
-        version  that version instead of the newest
+        Of other versions it tells nothing: `kernels pull owner/slug/N` is refused for every N.
         """
         with tempfile.TemporaryDirectory(prefix="siim-kernel-") as folder:
 
@@ -122,8 +139,14 @@ class Client(Command):
                 fields = json.loads((Path(folder) / "kernel-metadata.json").read_text(encoding="utf-8"))
                 return fields | {"source": (Path(folder) / fields["code_file"]).read_text(encoding="utf-8")}
 
-            named = f"{ref}/{version}" if version else ref
-            return self.ask(["kernels", "pull", named, "-p", folder, "-m"], read, absent=(None,))
+            return self.ask(["kernels", "pull", ref, "-p", folder, "-m"], read, absent=(None,))
+
+    def kernel_found(self, ref):
+        """`kernel_fields`, None only where the status says as well that there is none. DeliveryError where the two do not agree."""
+        fields = self.kernel_fields(ref)
+        if fields is None and self.kernel_status(ref)[0] is not None:
+            raise DeliveryError(f"{ref} is on Kaggle, which does not show it just now; run the same command again later")
+        return fields
 
     def kernel_listing(self, ref):
         """{path: bytes} of what the newest version of a kernel left; None where Kaggle does not list it."""
@@ -175,6 +198,15 @@ class Client(Command):
             if not token:
                 return rows
         raise DeliveryError(f"kaggle {' '.join(map(str, arguments[:3]))}: more than {MOST_PAGES} pages of {PAGE} files")
+
+
+@contextmanager
+def after_sending(told):
+    """Around questions that follow an act: an error of theirs is raised with `told` before it, what may have been done and what to do."""
+    try:
+        yield
+    except DeliveryError as error:
+        raise DeliveryError(f"{told} (the question failed: {error})") from None
 
 
 def _parse(out):

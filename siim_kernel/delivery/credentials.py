@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+from siim_kernel.errors import DeliveryError
+
 HIDDEN = "***"
 SHORTEST = 6  # characters; a shorter "secret" would blot out ordinary words
 FILES = ("access_token", "access_token.txt", "credentials.json", "kaggle.json")
@@ -17,6 +19,19 @@ def config_folders(environment):
     home = Path(environment.get("HOME") or "~").expanduser()
     given = environment.get("KAGGLE_CONFIG_DIR")
     return [*([Path(given)] if given else []), home / ".kaggle", Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "kaggle"]
+
+
+def name_in_file(environment):
+    """The user name in the kaggle.json that the client would read, None without one; nothing else of that file is kept or shown."""
+    folders = config_folders(environment)
+    given = folders[0] if environment.get("KAGGLE_CONFIG_DIR") else None
+    path = (given or next((folder for folder in folders if folder.exists()), folders[-1])) / "kaggle.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8")).get("username")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError):
+        raise DeliveryError(f'{path} cannot be read as {{"username": ..., "key": ...}}; download it again from Kaggle') from None
 
 
 def secrets_in(environment):

@@ -15,7 +15,8 @@ COMPLETE = "COMPLETE"
 POLL, LONGEST_POLL = 10, 300  # seconds between two questions
 PATIENCE = 14 * 3600  # a session has 12 hours, and may be queued before
 TRIES = 3
-LOG_LINES = 15
+LOG_LINES = 15  # of a session that failed
+LAST_WORDS = 5  # lines of one that is complete
 SMALL = 64 * 1024  # bytes; an error page is smaller
 TEXT = (".json", ".html", ".htm")  # what may well look like an error page
 
@@ -50,6 +51,17 @@ def _why(client, ref, status, failure):
     except DeliveryError as error:
         log = f"(the log cannot be had: {error})"
     return f"{ref} ended as {status}{f': {failure}' if failure else ''}. The end of its log:\n{log}"
+
+
+def last_words(client, ref):
+    """The last lines that a complete kernel printed, and all that say "unfinished"; why the log cannot be had, where it cannot."""
+    try:
+        lines = [line for line in log_lines(client.kernel_log(ref)) if line.strip()]
+    except DeliveryError as error:
+        return [f"(the log cannot be had: {error})"]
+    # What Kaggle's own conversion of a notebook prints at the end tells nothing.
+    lines = [line for line in lines if not line.startswith("[Nb")]
+    return [line for number, line in enumerate(lines, LAST_WORDS - len(lines)) if number >= 0 or "unfinished" in line]
 
 
 def log_lines(text):

@@ -58,6 +58,14 @@ def read_parameters(folder):
     return {name: item.value for name, item in _load_code(folder).parameters.items()}
 
 
+def parameters_in(source, kernel_type="script"):
+    """The values in the PARAMETERS block of a kernel's source as Kaggle tells it; empty where it has none that can be read."""
+    try:
+        return {name: item.value for name, item in _code_of("the kernel's source", source, kernel_type).parameters.items()}
+    except (DeliveryError, ValueError):
+        return {}
+
+
 def parse_settings(settings):
     """`["FOLD=1", "RECIPE=small"]` as `{"FOLD": 1, "RECIPE": "small"}`.
 
@@ -91,7 +99,7 @@ def write_copy(folder, out, parameters=None, slug_suffix="", metadata=None):
     """
     folder, out = Path(folder), Path(out)
     fields = read_metadata(folder)
-    code = _load_code(folder)
+    code = _load_code(folder, {**fields, **(metadata or {})})
     if not re.fullmatch(r"(-[a-z0-9]+)*", slug_suffix):
         raise DeliveryError(f"a slug suffix is made of parts like -fold1 (small letters, digits), got {slug_suffix!r}")
     for name in ("id", "title"):
@@ -196,12 +204,17 @@ class _Code:
         return text
 
 
-def _load_code(folder):
-    metadata = read_metadata(folder)
-    path = Path(folder) / metadata["code_file"]
-    if metadata["kernel_type"] == "script":
-        return _Code(path, _load_text(path))
-    notebook = _load_json(path)
+def _load_code(folder, fields=None):
+    """The `_Code` of a kernel's folder, whose metadata are `fields` where they are not those in it."""
+    fields = fields or read_metadata(folder)
+    path = Path(folder) / fields["code_file"]
+    return _code_of(path, _load_text(path), fields["kernel_type"])
+
+
+def _code_of(path, text, kernel_type):
+    if kernel_type == "script":
+        return _Code(path, text)
+    notebook = _parse_json(path, text)
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list):
         raise DeliveryError(f"{path}: not a notebook of format 4 (it has no list of cells)")
@@ -228,7 +241,11 @@ def _load_text(path):
 
 
 def _load_json(path):
+    return _parse_json(path, _load_text(path))
+
+
+def _parse_json(path, text):
     try:
-        return json.loads(_load_text(path))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise DeliveryError(f"{path} is not valid JSON: {error}") from None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from siim_kernel import hashes
-from siim_kernel.delivery import kernel_folders, metadata
+from siim_kernel.delivery import credentials, kernel_folders, metadata
 from siim_kernel.delivery import sources as kinds
 from siim_kernel.errors import DeliveryError
 
@@ -100,47 +100,41 @@ def load(checkout, owner, accelerator=None, docker_image=None):
     return manifest
 
 
-def owner_of(environment, given=None):
-    """The Kaggle user name to publish under: `given`, else KAGGLE_USERNAME, else that in kaggle.json, where the client looks.
+def owner_of(environment, given=None, token=None):
+    """The Kaggle user name to publish under: `given`, else KAGGLE_USERNAME, else the token's, else that in kaggle.json.
 
-    environment  dict of environment variables. Raises DeliveryError that says what to do where none is found.
+    environment  dict of environment variables
+    token        the name of whom the token belongs to (`Client.owner`), where that was asked
+
+    Raises DeliveryError that says what to do where no name is found, or one that is not the token's.
     """
-    owner = given or environment.get("KAGGLE_USERNAME") or _owner_in_file(environment)
+    named = ("--owner", given) if given else ("KAGGLE_USERNAME", environment.get("KAGGLE_USERNAME"))
+    owner = named[1] or token or credentials.name_in_file(environment)
     remedy = "name it with --owner, set KAGGLE_USERNAME, or put your kaggle.json into ~/.kaggle"
     if not owner:
-        raise DeliveryError(f"whose Kaggle account? {remedy}. An access token (KAGGLE_API_TOKEN) does not tell the name")
+        raise DeliveryError(f"whose Kaggle account? {remedy}")
     if owner == PLACEHOLDER or not isinstance(owner, str) or not re.fullmatch(kinds.OWNER, owner):
         raise DeliveryError(f"{owner!r} is no Kaggle user name; {remedy}")
-    return owner
+    if token and owner.lower() != token.lower():
+        raise DeliveryError(f"the token belongs to {token}, {named[0]} says {owner}; Kaggle takes nothing from one for the other. Name one")
+    return token or owner
 
 
-def _owner_in_file(environment):
-    """The user name in the kaggle.json that the client would read; nothing else of that file is kept or shown."""
-    home = Path(environment.get("HOME") or Path.home())
-    folder = Path(environment.get("KAGGLE_CONFIG_DIR") or home / ".kaggle")
-    if not environment.get("KAGGLE_CONFIG_DIR") and not folder.exists():
-        folder = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "kaggle"
-    path = folder / "kaggle.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8")).get("username")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, AttributeError):
-        raise DeliveryError(f'{path} cannot be read as {{"username": ..., "key": ...}}; download it again from Kaggle') from None
-
-
-def stage_kernel(manifest, name, out, parameters=None, suffix="", sources=None):
+def stage_kernel(manifest, name, out, parameters=None, suffix="", sources=None, script=False):
     """Write the kernel `name` to the folder `out`, ready to push and checked; returns `out` as a Path.
 
     parameters  dict of other values for its PARAMETERS block. A source that only an old value named is detached.
     suffix      such as "-main-fold1", appended to slug and title
     sources     dict of more sources: dataset_sources, kernel_sources, competition_sources, model_sources -> list of owner/slug;
                 a slug alone is this owner's
+    script      the script that a notebook is made from, in its place
 
     Raises DeliveryError with every fault, before anything is sent; then `out` is not left behind.
     """
     folder, out = _entry(manifest.kernels, name, "kernel"), Path(out)
     fields = _checked_kernel(manifest, name)
+    if script:
+        fields |= {"kernel_type": "script", "code_file": str(Path(fields["code_file"]).with_suffix(".py"))}
     defaults, parameters = kernel_folders.read_parameters(folder), dict(parameters or {})
     _detach(fields, defaults, defaults | parameters)
     _attach(fields, sources or {}, manifest.owner)

@@ -13,8 +13,9 @@ from pathlib import Path
 from siim_kernel.delivery import kernel_folders, sources
 from siim_kernel.delivery.sources import OWNER, SLUG, text_list_faults
 from siim_kernel.errors import DeliveryError
+from siim_kernel.hashes import DATASET_METADATA
 
-KERNEL_FILE, DATASET_FILE = kernel_folders.METADATA, "dataset-metadata.json"
+KERNEL_FILE, DATASET_FILE = kernel_folders.METADATA, DATASET_METADATA
 LISTS = (*sources.SOURCES, "keywords")
 FLAGS = ("is_private", "enable_gpu", "enable_tpu", "enable_internet")
 KERNEL_FIELDS = ("id", "title", "code_file", "language", "kernel_type", *FLAGS, *LISTS)

@@ -5,10 +5,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from siim_kernel.delivery.client import after_sending
 from siim_kernel.errors import DeliveryError
-from siim_kernel.hashes import HASHES, verify_hashes
+from siim_kernel.hashes import DATASET_METADATA, HASHES, verify_hashes
 
-METADATA = "dataset-metadata.json"
 FAILED = ("failed", "deleted")
 POLL, LONGEST_POLL = 5, 60  # seconds between two questions
 PATIENCE = 3600  # seconds that Kaggle may take to unpack a version
@@ -37,9 +37,14 @@ def publish(client, folder, message="new files", say=print):
     Raises DeliveryError with the reason where Kaggle did not take it, or with every difference where it took something else.
     """
     folder = Path(folder)
-    ref = json.loads((folder / METADATA).read_text(encoding="utf-8"))["id"]
+    ref = json.loads((folder / DATASET_METADATA).read_text(encoding="utf-8"))["id"]
     expected = expected_files(folder)
     before = _settled(client, ref, say)
+    if before and before.status not in ("ready", *FAILED):
+        raise DeliveryError(
+            f"{ref}: version {before.version} is still {before.status!r} after {PATIENCE / 3600:.0f} h, and Kaggle takes no other "
+            "meanwhile; nothing was sent. Run the same command again later"
+        )
     if before and before.status == "ready" and not differences(client, ref, folder, expected):
         say(f"{ref} holds these files already, as version {before.version}; nothing was sent")
         return Published(ref, before.version, len(expected), False)
@@ -52,12 +57,19 @@ def publish(client, folder, message="new files", say=print):
     said_yes = answer.code == 0 and "is being created" in answer.out
     if not said_yes:
         say(f"kaggle did not confirm the upload ({answer.reason}); asking whether it arrived")
-    state = _arrived(client, ref, before.version if before else 0, PATIENCE if said_yes else ARRIVAL)
+    again = "the same command again is safe: it compares first, and sends nothing when all is there"
+    with after_sending(f"{ref}: the upload was sent and may have arrived, but Kaggle cannot be asked; {again}"):
+        state = _arrived(client, ref, before.version if before else 0, PATIENCE if said_yes else ARRIVAL)
+    if state is None and said_yes:
+        raise DeliveryError(f"{ref}: the upload was confirmed, and no new version shows after {PATIENCE / 3600:.0f} h; {again}")
     if state is None:
         raise DeliveryError(f"{ref}: nothing new arrived: {answer.reason}. Run the same command again")
+    if state.status not in ("ready", *FAILED):
+        raise DeliveryError(f"{ref}: version {state.version} exists, still {state.status!r} after {PATIENCE / 3600:.0f} h; {again}")
     if state.status != "ready":
         raise DeliveryError(f"{ref}: version {state.version} is {state.status!r} instead of ready; look at the dataset's page")
-    wrong = differences(client, ref, folder, expected)
+    with after_sending(f"{ref}: version {state.version} is ready, but cannot be compared with what was sent; {again}"):
+        wrong = differences(client, ref, folder, expected)
     if wrong:
         told = "" if said_yes else f" (kaggle said: {answer.reason})"
         raise DeliveryError(f"{ref}: version {state.version} is not what was sent{told}: {'; '.join(wrong)}. Run the same command again")
@@ -77,9 +89,14 @@ def expected_files(folder):
 
 
 def differences(client, ref, folder, expected):
-    """What of a dataset's newest version is not as in the staged `folder`, a sentence each; empty where all is."""
+    """What of a dataset's newest version is not as in the staged `folder`, a sentence each; empty where all is.
+
+    Where the list of files lacks nothing but some in sub-folders, the files as they are downloaded decide.
+    """
     there = client.dataset_files(ref)
-    wrong = [f"{name} is missing" for name in sorted(expected.keys() - there.keys())]
+    missing = sorted(expected.keys() - there.keys())
+    unlisted = missing if all("/" in name for name in missing) and sum(expected.values()) <= CONTENTS else []
+    wrong = [f"{name} is missing" for name in missing if name not in unlisted]
     wrong += [f"{name} should not be there" for name in sorted(there.keys() - expected.keys())]
     same = sorted(expected.keys() & there.keys())
     wrong += [f"{name} has {there[name]} bytes instead of {expected[name]}" for name in same if there[name] != expected[name]]

@@ -38,7 +38,7 @@ def source_faults(fields):
     own = str(fields.get("id")).lower()
     for ref in fields.get("kernel_sources", []):
         if "/".join(ref.lower().split("/")[:2]) == own:
-            faults.append(f"kernel_sources names the kernel itself ({ref}); go on under another slug, or from a dataset of its output")
+            faults.append(f"kernel_sources names the kernel itself ({ref}); go on under another slug, as push train does")
     slugs = [slug for name in SOURCES for slug in _slugs(fields, name)]
     for slug in sorted({slug for slug in slugs if slugs.count(slug) > 1}):
         faults.append(f"two sources have the slug {slug!r}; Kaggle mounts both at one place, attach one")

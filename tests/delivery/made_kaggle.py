@@ -8,7 +8,6 @@ from siim_kernel.delivery import manifest as manifests
 from siim_kernel.delivery.client import Client
 from tests.loopback import warm
 from tests.loopback.service import KEY, USER, Service
-from tests.loopback.store import now
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMPETITION = "siim-covid19-detection"
@@ -41,44 +40,26 @@ class Desk:
 
     def new_client(self, **environment):
         """A client with more or other variables in its environment."""
-        return Client(self.service.environment | environment, self.program, self.said.append, self.slept.append)
+        return _Client(self.service.environment | environment, self.program, self.said.append, self.slept.append)
 
     def files(self, **files):
         """A new folder of files, given as name=content; two underscores stand for the slash, one for the dot."""
         folder = self.folder / f"files-{len(list(self.folder.glob('files-*')))}"
-        for name, content in files.items():
-            path = folder / name.replace("__", "/").replace("_", ".")
+        for name, content in _named(files).items():
+            path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return folder
 
     def have_dataset(self, slug, **files):
-        """A dataset of this owner that is on Kaggle already."""
-        store, tokens = self.service.store, []
-        for path in sorted(self.files(**files).rglob("*")) if files else ():
-            token = store.start_upload(path.name, path.stat().st_size)
-            shutil.copyfile(path, store.upload(token))
-            store.finish_upload(token)
-            tokens.append(token)
-        store.save_dataset_version(USER, slug, {"title": slug, "licenseName": "other"}, tokens)
+        """A dataset of this owner that is on Kaggle already; files as for `files`."""
+        self.service.give_dataset(f"{USER}/{slug}", _named(files))
 
     def have_kernel(self, slug, status="COMPLETE", gpu=False, source="print(1)\n", **files):
-        """A version of a kernel of this owner that is on Kaggle already, with what it left."""
-        store = self.service.store
-        document = store.kernel(USER, slug) or {"id": 90 + len(store.kernels()), "kernelType": "script", "language": "python"}
-        document = {"title": slug, "versions": []} | document
-        number = len(document["versions"]) + 1
-        version = {"number": number, "created": now(), "status": status, "failure": None, "seconds": 0.0, "gpu": gpu}
-        version |= {"enableInternet": False, "enableGpu": gpu, "sessionTimeoutSeconds": None}
-        version["sources"] = {kind: {} for kind in ("dataset", "kernel", "competition", "model")}
-        folder = store.kernel_folder(USER, slug) / str(number)
-        folder.mkdir(parents=True)
-        (folder / "source").write_text(source)
-        if files:
-            shutil.copytree(self.files(**files), folder / "output")
-        document["versions"].append(version)
-        store.save_kernel(USER, slug, document)
-        return f"{USER}/{slug}"
+        """A version of a kernel of this owner that is on Kaggle already, with what it left; files as for `files`."""
+        ref = f"{USER}/{slug}"
+        self.service.give_kernel(ref, _named(files), source, status, enableGpu=gpu)
+        return ref
 
     def have_sources(self):
         """What the committed kernels take: three datasets, the trained runs, and the image kernel's output."""
@@ -89,6 +70,22 @@ class Desk:
     def made(self, method):
         """How many requests of a method were acted on: answered, or acted on and then cut."""
         return sum(request.status in (200, "reset-after", "truncated") for request in self.service.requests(method))
+
+
+class _Client(Client):
+    """A client whose program is asked for its version once, and not by each client again."""
+
+    checked = set()
+
+    def _require_version(self):
+        if self._program not in self.checked:
+            super()._require_version()
+            self.checked.add(self._program)
+
+
+def _named(files):
+    """{name: content} of files given as keywords: two underscores stand for the slash, one for the dot."""
+    return {name.replace("__", "/").replace("_", "."): content for name, content in files.items()}
 
 
 @contextmanager

@@ -3,17 +3,21 @@
 import base64
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 import traceback
 from pathlib import Path
 
 import pytest
 
-from siim_kernel.delivery.client import Client, DatasetState, Quota
+from siim_kernel.delivery.client import Client, DatasetState, Quota, after_sending
 from siim_kernel.delivery.command import TIMED_OUT, Answer
 from siim_kernel.delivery.credentials import secrets_in
 from siim_kernel.errors import DeliveryError
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 FAKE = f"""#!{sys.executable}
 import json, os, pathlib, sys, time
@@ -191,8 +195,83 @@ def test_kernel_status_is_read_with_its_failure(made):
 def test_kernel_fields_come_with_the_source(made):
     fields = {"id": "ada/x", "code_file": "x.py", "enable_internet": False}
     client = made.client({"files": {"kernel-metadata.json": json.dumps(fields), "x.py": "print(1)"}})
-    assert client.kernel_fields("ada/x", 3) == fields | {"source": "print(1)"}
-    assert made.calls[0]["arguments"][:4] == ["-W", "kernels", "pull", "ada/x/3"]
+    assert client.kernel_fields("ada/x") == fields | {"source": "print(1)"}
+    assert made.calls[0]["arguments"][:4] == ["-W", "kernels", "pull", "ada/x"]
+
+
+GONE = {"code": 1, "err": "403 Client Error: Forbidden for url: x"}
+QUEUED = {"out": 'ada/x has status "KernelWorkerStatus.QUEUED"\n'}
+
+
+def test_a_kernel_is_not_there_only_where_all_answers_say_so(made):
+    files = {"files": {"kernel-metadata.json": '{"code_file": "x.py"}', "x.py": ""}}
+    with pytest.raises(DeliveryError, match="does not tell its status just now; run the same command again later"):
+        made.client(GONE, files).kernel_status("ada/x")
+    (made.folder / "calls").unlink()
+    with pytest.raises(DeliveryError, match="does not show it just now"):
+        made.client(GONE, QUEUED).kernel_found("ada/x")
+    assert made.client(GONE).kernel_found("ada/x") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ProxyError('Unable to connect to proxy', OSError('Tunnel connection failed: 404 Not Found'))",
+        "ValueError: Metadata file not found: kernel-metadata.json",
+        "ModuleNotFoundError: the module is Not Found",
+        "500 Server Error: 404 things broke",
+    ],
+)
+def test_only_an_answer_of_kaggle_says_that_something_is_not_there(made, text):
+    with pytest.raises(DeliveryError, match="kaggle datasets status ada/code"):
+        made.client({"code": 1, "err": text}).dataset_status("ada/code")
+
+
+def test_the_tokens_owner_is_asked_once(made):
+    client = made.client({"out": "Configuration values from /home/ada\n- username: ada\n- auth_method: LEGACY\n- path: None\n"})
+    assert (client.owner, client.owner) == ("ada", "ada")
+    assert [call["arguments"] for call in made.calls] == [["-W", "config", "view"]]
+    assert made.client({"out": "Configuration values from /home/ada\n- username: None\n"}).owner is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"), [({"out": '[{"name": "a", "size": 1}]'}, True), ({"out": "No files found\n"}, False), (GONE, False)]
+)
+def test_a_dataset_of_others_is_looked_for_among_their_files(made, answer, seen):
+    assert made.client(answer).dataset_seen("grace/open") is seen
+    assert made.calls[0]["arguments"][1:4] == ["datasets", "files", "grace/open"]
+
+
+def test_an_error_after_an_act_says_what_may_have_been_done():
+    with pytest.raises(DeliveryError, match=r"^it was sent; look \(the question failed: no answer\)$"), after_sending("it was sent; look"):
+        raise DeliveryError("no answer")
+
+
+@pytest.mark.slow
+def test_a_command_under_way_does_not_outlive_the_one_that_is_ended(made):
+    made.client({"seconds": 60})
+    program = [sys.executable, "-m", "siim_kernel.cli", "status", "images"]
+    environment = made.environment | {"PATH": f"{made.folder}{os.pathsep}{os.defpath}", "PYTHONPATH": str(CHECKOUT)}
+    # The command beside the interpreter would win over the one on the PATH.
+    start = f"import sys, siim_kernel.delivery.command as c; c._find = lambda *_: {str(made.program)!r}; sys.argv = {program[2:]!r}; "
+    start += "from siim_kernel import cli; cli.main()"
+    process = subprocess.Popen([sys.executable, "-c", start], env=environment, cwd=CHECKOUT)
+    until = time.monotonic() + 30
+    while not made.calls and time.monotonic() < until:
+        time.sleep(0.05)
+    folder = Path(made.calls[0]["environment"]["TMPDIR"])
+    assert folder.exists()
+    process.terminate()
+    assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    assert not folder.exists()
+    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if _arguments(path)[1:2] == [str(made.program)]]
+
+
+def _arguments(path):
+    try:
+        return path.read_text().split("\0")
+    except OSError:
+        return []
 
 
 def test_quota_is_in_hours(made):

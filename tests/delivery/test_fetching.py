@@ -119,6 +119,20 @@ def test_a_kernel_that_is_not_there_and_patience_that_ends(desk):
     assert desk.slept == [10, 15.0, 22.5]
 
 
+def test_the_last_words_are_the_last_lines_and_what_is_unfinished():
+    class Told:
+        def kernel_log(self, ref):
+            return "one is unfinished\n" + "".join(f"{number}\n\n" for number in range(9)) + "[NbConvertApp] Converting\n"
+
+    assert fetching.last_words(Told(), "ada/x") == ["one is unfinished", *"45678"]
+
+    class Silent:
+        def kernel_log(self, ref):
+            raise DeliveryError("no answer")
+
+    assert fetching.last_words(Silent(), "ada/x") == ["(the log cannot be had: no answer)"]
+
+
 def test_logs_are_read_in_both_forms():
     entries = [{"stream_name": "stdout", "time": 1, "data": "a\n"}, {"stream_name": "stderr", "time": 2, "data": "b\n"}]
     assert fetching.log_lines(json.dumps(entries)) == ["a", "b"]

@@ -85,10 +85,20 @@ def test_the_owner_is_looked_for_where_the_client_looks(tmp_path, environment, g
 
 
 def test_no_owner_says_what_to_do(tmp_path):
-    with pytest.raises(DeliveryError, match=r"--owner, set KAGGLE_USERNAME, or put your kaggle\.json.*KAGGLE_API_TOKEN"):
+    with pytest.raises(DeliveryError, match=r"whose Kaggle account\? name it with --owner, set KAGGLE_USERNAME, or put your kaggle\.json"):
         manifest.owner_of({"HOME": str(tmp_path), "KAGGLE_API_TOKEN": "secret"})
     with pytest.raises(DeliveryError, match="'your-name' is no Kaggle user name"):
         manifest.owner_of({}, "your-name")
+
+
+def test_the_tokens_owner_is_the_owner_and_no_other_is_taken(tmp_path):
+    nobody = {"HOME": str(tmp_path)}
+    assert manifest.owner_of(nobody, None, "Ada") == "Ada"
+    assert manifest.owner_of(nobody, "ada", "Ada") == "Ada"
+    with pytest.raises(DeliveryError, match="the token belongs to ada, --owner says grace"):
+        manifest.owner_of(nobody, "grace", "ada")
+    with pytest.raises(DeliveryError, match="the token belongs to ada, KAGGLE_USERNAME says grace"):
+        manifest.owner_of(nobody | {"KAGGLE_USERNAME": "grace"}, None, "ada")
 
 
 @pytest.mark.parametrize("text", ['{"username": "somebody", "key": "se', '["se"]', '{"username": 3, "key": "se"}'])
@@ -373,9 +383,9 @@ def test_a_hash_manifest_that_is_none(tmp_path, text):
 
 
 def test_contents_that_kernels_would_not_find(files, tmp_path):
-    assert "no wheel of siim-kernel for cp311" in contents.content_faults("code", files)[0]
-    assert "no wheel of python-gdcm, imagecodecs, pydicom for cp311" in contents.content_faults("wheels", files)[0]
-    assert "is not a run's record" in contents.content_faults("trained-weights", files)[0]
-    assert "should hold one file of weights" in contents.content_faults("imagenet-weights", files)[0]
+    assert "no wheel of siim-kernel for cp311" in contents.content_faults("code", files, CHECKOUT, "0.1.0")[0]
+    assert "no wheel of python-gdcm, imagecodecs, pydicom for cp311" in contents.content_faults("wheels", files, CHECKOUT, "0.1.0")[0]
+    assert "is not a run's record" in contents.content_faults("trained-weights", files, CHECKOUT, "0.1.0")[0]
+    assert "should hold one file of weights" in contents.content_faults("imagenet-weights", files, CHECKOUT, "0.1.0")[0]
     (tmp_path / "weights.h5").write_bytes(b"weights")
-    assert contents.content_faults("imagenet-weights", tmp_path / "weights.h5") == []
+    assert contents.content_faults("imagenet-weights", tmp_path / "weights.h5", CHECKOUT, "0.1.0") == []

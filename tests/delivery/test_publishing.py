@@ -1,5 +1,7 @@
 """Publishing with the real Kaggle client against the loopback Kaggle."""
 
+from pathlib import Path
+
 import pytest
 
 from siim_kernel.delivery import steps
@@ -106,6 +108,47 @@ def test_a_failed_version_is_an_error(desk):
     desk.service.inject("GetDatasetStatus", "failed", after=0, times=50)
     with pytest.raises(DeliveryError, match="version 1 is 'failed' instead of ready"):
         publish(desk, a_h5=b"one")
+
+
+def test_nothing_is_sent_while_kaggle_is_still_at_work_on_the_version_before(desk):
+    desk.have_dataset("siim-kernel-imagenet-weights", a_h5=b"old")
+    desk.service.dataset_polls[tuple(REF.split("/"))] = 10**6
+    with pytest.raises(DeliveryError, match=r"version 1 is still 'blobs_received' after 1 h.*nothing was sent. Run the same command again"):
+        publish(desk, a_h5=b"one")
+    assert desk.service.requests("StartBlobUpload") == []
+
+
+def test_a_version_that_kaggle_does_not_get_done_with_is_there_and_said_to_be(desk):
+    desk.service.polls_until_ready = 10**6
+    with pytest.raises(DeliveryError, match=r"version 1 exists, still 'blobs_received' after 1 h; the same command again is safe"):
+        publish(desk, a_h5=b"one")
+    desk.service.dataset_polls.clear()
+    assert publish(desk, a_h5=b"one") == Published(REF, 1, 2, False)
+
+
+def test_a_question_that_fails_after_the_upload_says_that_it_was_sent(desk):
+    desk.client.dataset_files = lambda ref: (_ for _ in ()).throw(DeliveryError("no answer"))
+    with pytest.raises(
+        DeliveryError, match=r"version 1 is ready, but cannot be compared with what was sent; the same command again is safe"
+    ):
+        publish(desk, a_h5=b"one")
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_files_in_folders_that_are_not_listed_are_proved_by_their_download(desk, lost):
+    listed, copied = desk.client.dataset_files, desk.client.dataset_copy
+    desk.client.dataset_files = lambda ref: {name: size for name, size in listed(ref).items() if "/" not in name}
+    if not lost:
+        assert publish(desk, a_h5=b"one", sub__b_txt="two") == Published(REF, 1, 3, True)
+        return
+
+    def copy_without(ref, out):
+        copied(ref, out)
+        (Path(out) / "sub" / "b.txt").unlink()
+
+    desk.client.dataset_copy = copy_without
+    with pytest.raises(DeliveryError, match=r"version 1 is not what was sent: missing: sub/b\.txt"):
+        publish(desk, a_h5=b"one", sub__b_txt="two")
 
 
 def test_dry_run_tells_and_asks_nothing(desk):

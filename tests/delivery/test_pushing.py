@@ -1,10 +1,11 @@
 """Pushing with the real Kaggle client against the loopback Kaggle."""
 
+import datetime
 import json
 
 import pytest
 
-from siim_kernel.delivery import kernel_folders, manifest, pushing, steps
+from siim_kernel.delivery import kernel_folders, manifest, pushing, sessions, steps, trainings
 from siim_kernel.delivery.pushing import Pushed
 from siim_kernel.errors import DeliveryError, RunError
 from siim_kernel.recipes import catalogue
@@ -102,6 +103,102 @@ def test_a_training_goes_on_from_its_last_session_and_never_from_itself(desk):
     assert set(desk.service.kernel(first)["versions"][-1]["sources"]["kernel"]) == {f"{USER}/siim-kernel-images"}
 
 
+def trained(desk, **left):
+    """A first session of a training, over and complete; what it left."""
+    first = push(desk, "train", recipe="small", fold=0, max_hours=0.5)
+    desk.service.finish_kernel(first.ref, left or {"runs/fold-0/state.npz": "state"})
+    desk.service.log.clear()
+    return first.ref
+
+
+@pytest.mark.parametrize("settings", [{"SPLIT": "study"}, {"SPLIT": "image", "MAX_HOURS": 0.4}])
+def test_a_training_with_other_parameters_does_not_go_on(desk, settings):
+    trained(desk)
+    wish = {"recipe": "small", "fold": 0, "max_hours": 0.5, "settings": settings}
+    with pytest.raises(DeliveryError, match=f"small-fold0 trained something else .SPLIT None, now '{settings['SPLIT']}'.*--fresh"):
+        push(desk, "train", **wish)
+    assert desk.service.requests("SaveKernel") == []
+    assert push(desk, "train", **wish, fresh=True).version == 2
+
+
+def test_a_training_goes_on_with_other_hours_and_sources(desk):
+    trained(desk)
+    other = desk.have_kernel("other-images", images__images_csv="x")
+    wish = {"recipe": "small", "fold": 0, "max_hours": 0.7, "settings": {"IMAGES": ("other-images",)}, "kernels": (other,)}
+    assert push(desk, "train", **wish).ref.endswith("small-fold0-b")
+
+
+def test_a_training_that_is_finished_is_not_pushed_again(desk):
+    ref = trained(desk, **{"runs/fold-0/run.json": "{}"})
+    with pytest.raises(DeliveryError, match=f"{ref} has finished fold 0 already. Fetch it .siim-kernel fetch .*; --fresh trains anew"):
+        push(desk, "train", recipe="small", fold=0, max_hours=0.5)
+    assert desk.service.requests("SaveKernel") == []
+    assert push(desk, "train", recipe="small", fold=0, max_hours=0.5, fresh=True).version == 2
+
+
+@pytest.mark.parametrize(("method", "kind"), [("GetKernelSessionStatus", 403), ("GetKernel", 404)])
+def test_a_session_that_is_hidden_for_once_is_not_taken_for_none(desk, method, kind):
+    trained(desk)
+    desk.service.inject(method, kind)
+    with pytest.raises(DeliveryError, match="fold0 is on Kaggle, which does not .* just now"):
+        push(desk, "train", recipe="small", fold=0, max_hours=0.5)
+    assert desk.service.requests("SaveKernel") == []
+
+
+@pytest.mark.parametrize(("name", "option"), [("RECIPE", "--recipe"), ("FOLD", "--fold"), ("CALIBRATE", "--calibrate")])
+def test_what_stands_in_the_slug_has_its_option(desk, name, option):
+    with pytest.raises(DeliveryError, match=f"use {option} in place of --set {name}="):
+        push(desk, "train", settings={name: 1})
+    assert desk.service.log == []
+
+
+@pytest.mark.parametrize(("recipe", "fold", "there"), [("small", 5, "0, 1, 2, 3, 4"), ("thesis-opacity", 1, "0")])
+def test_a_fold_that_there_is_not_is_refused(desk, recipe, fold, there):
+    with pytest.raises(DeliveryError, match=f"{recipe} has no fold {fold}: .* it has {there};"):
+        push(desk, "train", recipe=recipe, fold=fold)
+    assert desk.service.log == []
+
+
+def test_all_folds_in_turn_are_the_work_of_all():
+    values = {"RECIPE": "small", "FOLD": 0, "SPLIT": None}
+    said = []
+    one, every = (trainings.work_of(values | {"FOLD": fold}, (), said.append) for fold in (0, None))
+    assert every.hours == pytest.approx(5 * one.hours, rel=0.05)
+    assert any(line.startswith("5 folds of small in turn need") for line in said)
+    assert trainings.folds_of(values | {"SPLIT": "thesis"}) == ((0,), None)
+    assert trainings.folds_of(values | {"SPLIT": "thesis_final_test"}) == ((0,), 5)
+
+
+def test_another_machine_and_image(desk):
+    image = f"gcr.io/kaggle-images/python@sha256:{'a' * 64}"
+    other = manifest.load(desk.checkout, USER, "NvidiaL4", image)
+    steps.push(desk.client, other, "inference", steps.Wish(), desk.said.append)
+    (version,) = desk.service.kernel(REF)["versions"]
+    assert (version["machineShape"], version["dockerImage"]) == ("NvidiaL4", image)
+    with pytest.raises(DeliveryError, match="NvidiaTeslaP100.*retired"):
+        manifest.load(desk.checkout, USER, "NvidiaTeslaP100")
+
+
+def test_the_script_form_is_a_kernel_of_its_own(desk):
+    push(desk)
+    desk.service.finish_kernel(REF, {"submission.csv": "x"})
+    pushed = push(desk, script=True)
+    assert (pushed.ref, pushed.version) == (f"{REF}-script", 1)
+    document = desk.service.kernel(pushed.ref)
+    assert document["kernelType"] == "script"
+    assert "on_kaggle.predict(" in desk.client.kernel_fields(pushed.ref)["source"]
+    with pytest.raises(DeliveryError, match="the kernel images is a script as it is"):
+        push(desk, "images", script=True)
+
+
+def test_only_what_is_submitted_must_be_offline(desk):
+    folder = staged(desk, enable_internet=True)
+    assert pushing.push(desk.client, folder, offline=False).version == 1
+    path = desk.manifest.kernels["images"] / "kernel-metadata.json"
+    path.write_text(path.read_text().replace('"enable_internet": false', '"enable_internet": true'))
+    assert push(desk, "images", recipe="small").version == 1
+
+
 def test_a_training_does_not_go_on_from_a_session_that_failed(desk):
     first = push(desk, "train", recipe="small", fold=0, max_hours=0.5).ref
     desk.service.finish_kernel(first, failure="out of memory")
@@ -178,15 +275,94 @@ def test_quota_is_counted_before_it_is_spent(desk):
     assert push(desk, "train", recipe="small", fold=0, max_hours=4.9).version == 1
 
 
+def recorded(desk, ref=REF):
+    return json.loads((desk.checkout / "build" / "pushed" / f"{ref.split('/')[1]}.json").read_text())
+
+
 @pytest.mark.parametrize("kind", ["reset-after", "truncated"])
 def test_a_push_whose_answer_is_lost_is_asked_for_and_not_sent_again(desk, kind):
-    desk.have_kernel("siim-kernel-inference")
-    desk.have_kernel("siim-kernel-inference")
-    document = desk.service.kernel(REF) | {"kernelType": "notebook"}
-    desk.service.store.save_kernel(*REF.split("/"), document)
     desk.service.inject("SaveKernel", kind)
-    assert push(desk).version == 3
-    assert len(desk.service.requests("SaveKernel")) == 1
+    assert push(desk).version == 1
+    desk.service.finish_kernel(REF, {"submission.csv": "x"})
+    desk.service.inject("SaveKernel", kind)
+    assert push(desk).version == 2
+    assert len(desk.service.requests("SaveKernel")) == 2
+
+
+def test_the_number_of_a_push_whose_answer_is_lost_is_not_guessed(desk):
+    desk.have_kernel("siim-kernel-images")
+    desk.service.inject("SaveKernel", "reset-after")
+    ref = f"{USER}/siim-kernel-images"
+    assert push(desk, "images") == Pushed(ref, None, f"https://www.kaggle.com/code/{ref}")
+    assert any("of a number not known here" in line for line in desk.said)
+
+
+def test_what_was_pushed_is_recorded(desk):
+    push(desk, "images", recipe="small")
+    (kept,) = recorded(desk, f"{USER}/siim-kernel-images-small")
+    assert (kept["ref"], kept["version"], kept["after"]) == (f"{USER}/siim-kernel-images-small", 1, 0)
+    assert (kept["parameters"]["RECIPES"], kept["parameters"]["SPLIT"]) == (["small"], "train")
+    assert kept["stamp"] in desk.client.kernel_fields(kept["ref"])["source"]
+
+
+def test_no_version_is_asked_for_by_its_number(desk):
+    push(desk)
+    assert all("/" not in request.body["kernelSlug"] for request in desk.service.requests("GetKernel"))
+
+
+def test_a_question_that_fails_after_the_push_says_that_it_was_sent(desk):
+    desk.service.inject("GetKernel", 500, times=9, since="SaveKernel")
+    with pytest.raises(
+        DeliveryError, match="the push was sent and version 1 was confirmed, but it cannot be read back. .*status"
+    ) as caught:
+        push(desk)
+    assert "before you push again" in str(caught.value)
+    assert recorded(desk)[0]["version"] == 1
+    desk.service.faults.clear()
+    with pytest.raises(DeliveryError, match="is running"):
+        push(desk)
+
+
+def test_a_dataset_of_others_is_attached_without_asking_for_its_state(desk):
+    desk.service.give_dataset("tawsifurrahman/covid19-radiography-database", {"a": "1"})
+    assert push(desk, "external_images").version == 1
+    assert {request.body["ownerSlug"] for request in desk.service.requests("GetDatasetStatus")} == {USER}
+
+
+def test_a_dataset_of_others_that_is_not_there_is_told(desk):
+    with pytest.raises(DeliveryError, match="covid19-radiography-database is not there"):
+        push(desk, "external_images")
+
+
+def test_what_running_sessions_may_still_take_is_not_left(desk):
+    source = "# PARAMETERS\nMAX_HOURS = 6.0\n# END PARAMETERS\n"
+    desk.have_kernel("one-session", status="QUEUED", gpu=True, source=source)
+    desk.service.gpu_hours_before = 20.0
+    with pytest.raises(DeliveryError, match=r"4\.0 h are left of the week's GPU quota, the kernel would take up to 5 h"):
+        push(desk, "train", recipe="small", fold=0, max_hours=5.0)
+    (line,) = [line for line in desk.said if line.startswith("GPU: ")]
+    assert "one-session (up to 6.0 h more); 10.0 of 30 h are left" in line
+    assert line.endswith("4.0 h of them when these are done")
+    desk.service.gpu_hours_before = 17.0
+    assert push(desk, "train", recipe="small", fold=0, max_hours=5.0).version == 1
+
+
+def test_what_a_session_has_run_already_is_not_counted_again(desk):
+    begun = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=4)
+    source = f"# PARAMETERS\nMAX_HOURS = 6.0\n# END PARAMETERS\n# pushed {begun:%Y-%m-%d %H:%M:%S.%f} UTC, {1:032x}\n"
+    desk.have_kernel("one-session", status="RUNNING", gpu=True, source=source)
+    desk.have_kernel("some-session", status="RUNNING", gpu=True)
+    one, other = sorted(sessions.running_gpu(desk.client), key=lambda each: each.ref)
+    assert (one.ref, round(one.hours, 1)) == (f"{USER}/one-session", 2.0)
+    assert round(other.hours, 1) == 12.0
+
+
+def test_a_session_of_which_no_machine_is_told_is_known_by_its_hours(desk):
+    desk.service.tells_machine = False
+    desk.have_kernel("one-session", status="RUNNING", gpu=True, source="# PARAMETERS\nMAX_HOURS = 6.0\n# END PARAMETERS\n")
+    desk.have_kernel("cpu-session", status="RUNNING")
+    assert [session.ref for session in sessions.running_gpu(desk.client)] == [f"{USER}/one-session"]
+    assert push(desk).version == 1
 
 
 @pytest.mark.parametrize("kind", [500, 429, "reset"])
@@ -222,6 +398,7 @@ def test_dry_run_tells_and_asks_nothing(desk):
     assert steps.push(None, desk.manifest, "train", steps.Wish(recipe="small", fold=1), desk.said.append) is None
     assert "  RECIPE = 'small'" in desk.said
     assert any(line.startswith("would run: kaggle kernels push -p ") for line in desk.said)
+    assert any(line.startswith("would look for a complete session to go on from") for line in desk.said)
     assert desk.service.log == []
 
 
@@ -230,15 +407,22 @@ def test_a_parameter_that_the_kernel_has_not_is_refused(desk):
         push(desk, "inference", fold=1)
 
 
-@pytest.mark.parametrize("count", [1, 2, 5])
-def test_the_newest_version_is_found_by_asking(desk, count):
-    for _ in range(count):
-        ref = desk.have_kernel("some-kernel")
-    assert pushing.newest_version(desk.client, ref) == count
-
-
 def test_sources_are_compared_without_what_a_pull_adds():
     sent = {"dataset_sources": ["Ada/Code/3"], "competition_sources": ["siim"], "kernel_sources": ["ada/images"]}
     there = {"dataset_sources": ["datasets/ada/code"], "competition_sources": ["c/siim"], "kernel_sources": ["code/ada/images"]}
     assert pushing.differences(sent, there) == []
     assert pushing.differences(sent, there | {"kernel_sources": []}) == ["ada/images of kernel_sources is not attached"]
+
+
+def test_a_version_of_a_source_is_compared_where_kaggle_tells_it():
+    sent = {"dataset_sources": ["ada/code/3"]}
+    assert pushing.differences(sent, {"dataset_sources": ["ada/code"]}) == []
+    assert pushing.differences(sent, {"dataset_sources": ["datasets/ada/code/3"]}) == []
+    assert pushing.differences(sent, {"dataset_sources": ["ada/code/4"]}) == ["ada/code/3 of dataset_sources is attached as version 4"]
+
+
+def test_a_machine_is_compared_where_kaggle_tells_it():
+    sent = {"enable_gpu": True, "machine_shape": "NvidiaTeslaT4"}
+    assert pushing.differences(sent, {"enable_gpu": False, "machine_shape": ""}) == []
+    assert pushing.differences(sent, {"enable_gpu": False, "machine_shape": "NvidiaL4"}) == []
+    assert pushing.differences(sent, {"enable_gpu": False, "machine_shape": "Cpu"}) == ["it has no GPU, its machine is Cpu"]

@@ -1,10 +1,13 @@
 """GPU hours over sessions and weeks, and what is refused because it cannot finish."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+import typer
 
-from siim_kernel.delivery import quota
+from siim_kernel import cli_planning
+from siim_kernel.delivery import kernel_folders, quota
 from siim_kernel.delivery.client import Quota
 from siim_kernel.delivery.quota import Epoch, Limits, Work
 from siim_kernel.delivery.timings import PhaseTime, Timings
@@ -207,3 +210,10 @@ def test_kaggle_that_does_not_tell():
     with pytest.raises(DeliveryError, match="give --left"):
         quota.of_kaggle(Limits(), None)
     assert quota.of_kaggle(Limits(), Quota(31.0, 30.0, "")).left == 0
+
+
+def test_the_training_kernel_gives_itself_the_hours_that_are_planned_with():
+    kernel = Path(__file__).resolve().parents[2] / "train_kernels" / "train"
+    assert kernel_folders.read_parameters(kernel)["MAX_HOURS"] == quota.BUDGET == Limits().budget
+    plan = typer.main.get_command(cli_planning.app)
+    assert {each.name: each.default for each in getattr(plan, "commands", {"plan": plan})["plan"].params}["max_hours"] == quota.BUDGET

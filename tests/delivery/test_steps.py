@@ -1,7 +1,7 @@
 """What a wish makes of a kernel's slug."""
 
 from siim_kernel.delivery import metadata
-from siim_kernel.delivery.pushing import OTHER
+from siim_kernel.delivery.chains import OTHER
 from siim_kernel.delivery.steps import Wish
 from siim_kernel.recipes import catalogue
 

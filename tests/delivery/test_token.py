@@ -16,7 +16,7 @@ import pytest
 
 from siim_kernel.delivery import fetching, steps
 from siim_kernel.errors import DeliveryError
-from tests.delivery.made_kaggle import CHECKOUT, USER, at_a_desk
+from tests.delivery.made_kaggle import CHECKOUT, SOLUTION, USER, at_a_desk
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +105,7 @@ def everything(desk):
     attempt(lambda client, _, say: fetching.wait(client, images, say))
     desk.service.inject("output", 500)
     attempt(lambda client, _, say: fetching.fetch(client, images, desk.folder / "output", say))
+    desk.have_kernel("siim-kernel-inference", submission_csv=SOLUTION)
     desk.service.inject("CreateCodeSubmission", 400)
     attempt(steps.submit, f"{USER}/siim-kernel-inference", 1)
     return "\n".join([*told, *desk.said, repr(desk.client), repr(vars(desk.manifest))])
@@ -129,6 +130,7 @@ def test_the_token_is_nowhere(desk, caplog, capfd, by):
             assert secret.decode() not in text
     assert "500 Server Error" in told, "nothing went wrong, so nothing was looked at"
     assert "1 files in" in told, "nothing went well"
+    assert "400 Client Error" in told, "nothing was submitted"
     assert watch.processes, "no command was seen"
     assert watch.seen == ({str(config)} if by == "file" else set())
 

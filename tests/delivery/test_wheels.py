@@ -15,11 +15,11 @@ from pydicom import uid
 
 from siim_kernel.delivery import rehearsal, wheels
 from siim_kernel.errors import DeliveryError
+from tests.conftest import lacking
 from tests.pixels import made
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 KERNEL = CHECKOUT / "train_kernels" / "images" / "images.py"
-SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "requirements.lock", "siim_kernel")
 # What Kaggle's image has of each Python, as requirements.lock has it.
 NUMPY = {"3.11": "numpy==2.0.2", "3.12": "numpy==2.0.2", "3.13": "numpy==2.1.3"}
 
@@ -220,36 +220,51 @@ def test_the_kernel_says_what_is_missing(monkeypatch, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """build/code and build/wheels of this checkout; skips where pip cannot download."""
-    folder, said = tmp_path_factory.mktemp("built"), []
-    for name in SOURCES:
-        source = CHECKOUT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / "checkout" / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            (folder / "checkout").mkdir(exist_ok=True)
-            shutil.copyfile(source, folder / "checkout" / name)
-    try:
-        wheels.build(folder / "checkout", folder, said.append)
-    except DeliveryError as error:
-        if " download " in said[-1] and "pip failed" in str(error):
-            pytest.skip(f"pip cannot download the wheels here: {error}")
-        raise
-    return folder
+def built(built_checkout):
+    """Folder of code/ and wheels/ of this checkout."""
+    return built_checkout / "build"
 
 
 def interpreter(version):
     """A Python of this version with venv, or None."""
-    places = [*sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python")), shutil.which(f"python{version}"), sys.executable]
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    places = [*sorted(pyenv.glob(f"versions/{version}.*/bin/python")), shutil.which(f"python{version}"), sys.executable]
     probe = f"import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != ({version.replace('.', ', ')}))"
     return next((place for place in places if place and subprocess.run([place, "-c", probe], capture_output=True).returncode == 0), None)
 
 
+OLDEST, *LATER = wheels.PYTHONS
+
+
+def wanting(there):
+    """What to install where the Pythons `there` are too few to show that the wheels work: 3.11 and a later one; "" for enough."""
+    missing = [] if OLDEST in there else [OLDEST]
+    missing += [] if set(LATER) & set(there) else [" or ".join(LATER)]
+    if not missing:
+        return ""
+    return f"the wheels cannot be tried: install Python {' and Python '.join(missing)} with venv, by pyenv or as pythonX.Y on the PATH"
+
+
+def test_what_to_install_is_said():
+    assert wanting(["3.11", "3.13"]) == wanting(["3.11", "3.12"]) == wanting(wheels.PYTHONS) == ""
+    assert "install Python 3.12 or 3.13 with venv" in wanting(["3.11"])
+    assert "install Python 3.11 with venv" in wanting(["3.12", "3.13"])
+    assert "install Python 3.11 and Python 3.12 or 3.13 with venv" in wanting([])
+
+
+@pytest.fixture(scope="session")
+def interpreters():
+    """{version: Python}; on CI it fails where they are too few."""
+    found = {version: place for version in wheels.PYTHONS if (place := interpreter(version))}
+    if os.environ.get("CI") and (reason := wanting(found)):
+        pytest.fail(reason)
+    return found
+
+
 @pytest.fixture(scope="module", params=wheels.PYTHONS)
-def image(request, tmp_path_factory):
+def image(request, tmp_path_factory, interpreters):
     """A Python with numpy and cv2 and nothing else, as Kaggle's image has them; skips where there is none."""
-    found = interpreter(request.param)
+    found = interpreters.get(request.param)
     if not found:
         pytest.skip(f"no Python {request.param} here")
     folder = tmp_path_factory.mktemp("image")
@@ -258,7 +273,7 @@ def image(request, tmp_path_factory):
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
     done = subprocess.run([*pip, NUMPY[request.param], cv2], capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"pip cannot install numpy and cv2: {done.stderr.strip()[-300:]}")
+        lacking(f"pip cannot install numpy and cv2: {done.stderr.strip()[-300:]}")
     return folder
 
 

@@ -8,6 +8,7 @@ from tests.loopback import faults, scoring
 from tests.loopback.store import Refusal, files_below, now, page
 
 NOTEBOOKS_ONLY = "Submission not allowed:  This competition only accepts Submissions from Notebooks."
+CUT = 12  # characters that are left of a description that is cut
 INTERNET = "Submission not allowed:  Your Notebook cannot use internet access in this competition."
 
 
@@ -84,7 +85,7 @@ def create_code_submission(service, body, fault):
         raise Refusal(400, "A submission names the kernel's version and its output file")
     owner, slug = body.get("kernelOwner", ""), body.get("kernelSlug", "")
     document = service.store.kernel(owner, slug)
-    if document is None or owner != service.user:
+    if document is None or owner != service.acting:
         raise Refusal(403, "Permission 'kernels.get' was denied")
     if number > len(document["versions"]):
         raise Refusal(404, f"{owner}/{slug} has no version {number}")
@@ -106,6 +107,7 @@ def _submit(service, competition, body, fault, file, facts):
     ref = 1001 + len(service.store.submissions())
     document = facts | {"ref": ref, "competition": competition.slug, "date": now(), "description": body.get("submissionDescription", "")}
     document |= {"totalBytes": file.stat().st_size, "polls": service.polls_until_scored, "outcome": None}
+    document |= {"unlisted": service.polls_until_listed}
     shutil.copyfile(file, service.store.submission_file(ref))
     if fault and fault.kind == faults.FAILED:
         document["outcome"] = {"status": "ERROR", "errorDescription": fault.details.get("message", "Notebook Threw Exception")}
@@ -130,15 +132,30 @@ def outcome(competition, file):
 USAGES = {"publicScore": "Public", "privateScore": "Private"}
 
 
+def _described(service, document):
+    """A submission's description as it is told: as `Service.descriptions` says."""
+    told = document["description"]
+    if service.descriptions == "replaced" and "kernel" in document:
+        return f"Notebook {service.kernel(document['kernel'])['title']} | Version {document['version']}"
+    return told[:CUT] if service.descriptions == "cut" else told
+
+
 def list_submissions(service, body, fault):
-    """Submissions, the latest first; a score is told from the question after `polls_until_scored` others on."""
+    """Submissions, the latest first, each from the question after `polls_until_listed` others on.
+
+    A score is told from the question after `polls_until_scored` others on.
+    """
     answers = []
     for document in service.store.submissions(_found(service, body).slug):
+        if document.get("unlisted", 0) > 0:
+            service.store.save_submission(document | {"unlisted": document["unlisted"] - 1})
+            continue
         told = document["outcome"] if document["polls"] <= 0 else None
         if document["polls"] > 0:
             service.store.save_submission(document | {"polls": document["polls"] - 1})
-        kept = ("ref", "date", "description", "fileName", "totalBytes")
-        answers.append({name: document[name] for name in kept} | {"submittedBy": service.user} | (told or {"status": "PENDING"}))
+        kept = {name: document[name] for name in ("ref", "date", "fileName", "totalBytes")}
+        kept |= {"description": _described(service, document), "submittedBy": service.user}
+        answers.append(kept | (told or {"status": "PENDING"}))
     chosen, following = page(answers, body)
     return {"submissions": chosen, "nextPageToken": following or ""}
 

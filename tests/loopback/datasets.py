@@ -21,7 +21,7 @@ def start_blob_upload(service, body, fault):
 def create_dataset(service, body, fault):
     """A new data set of the uploaded files."""
     owner, slug, title = body.get("ownerSlug"), body.get("slug", ""), body.get("title", "")
-    if owner != service.user:
+    if owner != service.acting:
         raise Refusal(403, "Permission 'datasets.create' was denied")
     if not 6 <= len(slug) <= 50 or not 6 <= len(title) <= 50:
         raise Refusal(400, "The dataset slug and title must be between 6 and 50 characters")
@@ -36,8 +36,10 @@ def create_dataset(service, body, fault):
 def create_dataset_version(service, body, fault):
     """A version of a data set that is there: the uploaded files and none of the earlier ones."""
     owner, slug = body["ownerSlug"], body["datasetSlug"]
-    if owner != service.user or not service.store.dataset(owner, slug):
+    if owner != service.acting or not service.store.dataset(owner, slug):
         raise Refusal(403, "Permission 'datasets.update' was denied")
+    if service.dataset_polls.get((owner, slug)):
+        raise Refusal(403, "The dataset's latest version is still being processed")
     return _save(service, owner, slug, {}, body["body"], fault)
 
 
@@ -57,6 +59,7 @@ def _save(service, owner, slug, facts, body, fault):
         lost = fault.details.get("name", uploads[0]["name"])
     service.store.save_dataset_version(owner, slug, facts, tokens, lost)
     service.dataset_polls[owner, slug] = service.polls_until_ready
+    service.unlisted["dataset", owner, slug] = service.polls_until_listed
     return {"ref": f"{owner}/{slug}", "url": f"https://www.kaggle.com/datasets/{owner}/{slug}", "status": "ok", "error": ""}
 
 
@@ -79,20 +82,35 @@ def _found(service, body):
     return owner, slug, document
 
 
-def _version(service, body):
-    """The folder of the version asked for, the latest by default."""
+def _latest(service, body, ask=False):
+    """Owner, slug, document and number of the latest version that is listed yet; `ask`: this question is one of those counted."""
     owner, slug, document = _found(service, body)
-    number = body.get("datasetVersionNumber") or len(document["versions"])
+    hidden = service.still_unlisted("dataset", owner, slug, ask)
+    if hidden and len(document["versions"]) < 2:
+        raise Refusal(403, "Permission 'datasets.get' was denied")
+    return owner, slug, document, len(document["versions"]) - hidden
+
+
+def _version(service, body):
+    """The folder of the version asked for, the latest that is listed by default."""
+    owner, slug, document, latest = _latest(service, body)
+    number = body.get("datasetVersionNumber") or latest
     if not 1 <= number <= len(document["versions"]):
         raise Refusal(404, f"{owner}/{slug} has no version {number}")
     return owner, slug, number, service.store.dataset_folder(owner, slug) / str(number)
 
 
 def get_dataset_status(service, body, fault):
-    """Whether the latest version can be used: not for the first `polls_until_ready` questions."""
-    owner, slug, _ = _found(service, body)
+    """Whether the latest version can be used: not for the first `polls_until_ready` questions. Another owner's is not told."""
+    if body.get("ownerSlug") != service.acting:
+        raise Refusal(404, "no such dataset")
+    owner, slug, document = _found(service, body)
     if fault and fault.kind == faults.FAILED:
         return {"status": "FAILED"}
+    # Who asks for the status asks for the version next, where there is an earlier one: that question counts.
+    *_, latest = _latest(service, body, ask=len(document["versions"]) < 2)
+    if latest < len(document["versions"]):
+        return {"status": "READY"}
     left = service.dataset_polls.get((owner, slug), 0)
     service.dataset_polls[owner, slug] = max(left - 1, 0)
     return {"status": "BLOBS_RECEIVED" if left else "READY"}
@@ -100,9 +118,9 @@ def get_dataset_status(service, body, fault):
 
 def get_dataset(service, body, fault):
     """A data set's facts."""
-    owner, slug, document = _found(service, body)
+    owner, slug, document, latest = _latest(service, body, ask=True)
     facts = {name: document.get(name) for name in ("title", "subtitle", "licenseName", "isPrivate")}
-    return facts | {"ref": f"{owner}/{slug}", "ownerRef": owner, "currentVersionNumber": len(document["versions"])}
+    return facts | {"ref": f"{owner}/{slug}", "ownerRef": owner, "currentVersionNumber": latest}
 
 
 def get_dataset_metadata(service, body, fault):

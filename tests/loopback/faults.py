@@ -39,13 +39,17 @@ SPECIAL = {
 
 @dataclass
 class Fault:
-    """`kind` at the next `times` requests of `method` whose label holds `only`, after the first `after` of these."""
+    """`kind` at the next `times` requests of `method` whose label holds `only`, after the first `after` of these.
+
+    since  a method: the fault sleeps until a request of it has come
+    """
 
     method: str
     kind: str
     times: int = 1
     after: int = 0
     only: str = ""
+    since: str = ""
     details: dict = field(default_factory=dict)
 
     @property
@@ -61,28 +65,33 @@ class Faults:
         self._lock = threading.Lock()
         self._faults = []
 
-    def add(self, methods, method, kind, times=1, after=0, only="", **details):
+    def add(self, methods, method, kind, times=1, after=0, only="", since="", **details):
         """Puts a fault on one of `methods`; ValueError for a method or kind that there is not."""
         kind = str(kind)
-        if method not in methods:
-            raise ValueError(f"no method {method!r}; there is {', '.join(sorted(methods))}")
+        for name in filter(None, (method, since)):
+            if name not in methods:
+                raise ValueError(f"no method {name!r}; there is {', '.join(sorted(methods))}")
         if not kind.isdigit() and kind not in GENERAL and kind not in SPECIAL.get(method, {}):
             known = ", ".join(("an HTTP error", *GENERAL, *SPECIAL.get(method, {})))
             raise ValueError(f"no fault {kind!r} for {method}; there is {known}")
         with self._lock:
-            self._faults.append(Fault(method, kind, times, after, only, details))
+            self._faults.append(Fault(method, kind, times, after, only, since, details))
 
     def take(self, method, label):
         """The fault that hits this request, or None; `label` says what the request is about (a file's or kernel's name)."""
         with self._lock:
+            hit = None
             for fault in self._faults:
-                if fault.method == method and fault.only in label and fault.times:
+                if hit is None and fault.method == method and not fault.since and fault.only in label and fault.times:
                     if fault.after:
                         fault.after -= 1
                         continue
                     fault.times -= 1
-                    return fault
-        return None
+                    hit = fault
+            for fault in self._faults:
+                if fault.since == method:
+                    fault.since = ""
+            return hit
 
     def pending(self):
         """The faults that no request has used up: a test that expects one to hit looks here that it did."""

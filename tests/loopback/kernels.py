@@ -7,6 +7,7 @@ from tests.loopback.store import Refusal, files_below, now, page, slug_of
 
 SOURCE_BYTES = 10**6
 ALIVE = ("QUEUED", "RUNNING")
+MACHINE = ("enableGpu", "enableTpu", "machineShape")
 # Machines that are no more: the service runs another one and does not say so.
 RETIRED = {"NvidiaTeslaP100": "NvidiaTeslaT4", "Tpu1VmV38": "TpuV5E8"}
 KINDS = {
@@ -47,8 +48,10 @@ def save_kernel(service, body, fault):
     if fault and fault.kind == faults.INTERNET_ON:
         body = body | {"enableInternet": True}
     sources, invalid = _attach(service, f"{owner}/{slug}", body, fault)
+    order = sum(len(each["versions"]) for _, _, each in service.store.kernels())
     version = {
-        **{"number": len(document["versions"]) + 1, "created": now(), "status": "QUEUED", "failure": None, "seconds": 0.0, "gpu": gpu},
+        **{"number": len(document["versions"]) + 1, "order": order, "created": now()},
+        **{"status": "QUEUED", "failure": None, "seconds": 0.0, "gpu": gpu},
         **{name: body.get(name) for name in ("isPrivate", "enableGpu", "enableTpu", "enableInternet", "dockerImage", "categoryIds")},
         **{"machineShape": shape, "sessionTimeoutSeconds": body.get("sessionTimeoutSeconds"), "sources": sources},
     }
@@ -57,6 +60,7 @@ def save_kernel(service, body, fault):
     (folder / "source").write_text(body["text"], encoding="utf-8", newline="")
     document["versions"].append(version)
     service.store.save_kernel(owner, slug, document)
+    service.unlisted["kernel", owner, slug] = service.polls_until_listed
     made = {"ref": f"/{owner}/{slug}", "url": f"https://www.kaggle.com/code/{owner}/{slug}", "kernelId": document["id"]}
     return made | {"versionNumber": version["number"]} | invalid
 
@@ -69,8 +73,8 @@ def _identity(service, body):
             raise Refusal(404, f"no kernel of number {body['id']}")
         return known[body["id"]]
     owner, _, slug = body["slug"].lower().rpartition("/")
-    owner = owner or service.user
-    if owner != service.user:
+    owner = owner or service.acting
+    if owner != service.acting:
         raise Refusal(403, "Permission 'kernels.save' was denied")
     return owner, slug
 
@@ -128,39 +132,53 @@ def _version_of(service, ref, kind, source):
 
 
 def _found(service, body):
-    """Owner, slug, document and version of the kernel asked for, the latest version by default."""
-    owner, (slug, *label) = body.get("userName", ""), body.get("kernelSlug", "").split("/")
+    """Owner, slug, document and latest version of the kernel asked for, whatever version was named."""
+    owner, slug = body.get("userName", ""), body.get("kernelSlug", "").split("/")[0]
     document = service.store.kernel(owner, slug)
     if document is None:
-        raise Refusal(403, "Permission 'kernels.get' was denied")
-    label = label or [body["versionLabel"]] if body.get("versionLabel") else label
-    number = int(label[0]) if label else len(document["versions"])
-    if not 1 <= number <= len(document["versions"]):
-        raise Refusal(404, f"{owner}/{slug} has no version {number}")
-    return owner, slug, document, document["versions"][number - 1]
+        raise _denied()
+    return owner, slug, document, document["versions"][-1]
+
+
+def _denied():
+    return Refusal(403, "Permission 'kernels.get' was denied")
 
 
 def get_kernel(service, body, fault):
-    """Source and metadata of a version, with the sources that were really attached."""
+    """Source and metadata of the latest version that is listed yet, with the sources that were really attached.
+
+    A version that is named (`owner/slug/2`) is refused, the latest one too.
+    """
     owner, slug, document, version = _found(service, body)
+    if "/" in body["kernelSlug"] or body.get("versionLabel"):
+        raise _denied()
+    if service.still_unlisted("kernel", owner, slug):
+        if len(document["versions"]) < 2:
+            raise _denied()
+        version = document["versions"][-2]
     source = service.store.kernel_folder(owner, slug) / str(version["number"]) / "source"
     kept = ("isPrivate", "enableGpu", "enableTpu", "enableInternet", "dockerImage", "machineShape", "categoryIds")
+    kept = [name for name in kept if service.tells_machine or name not in MACHINE]
     metadata = {name: version[name] for name in kept if version.get(name) is not None}
     metadata |= {asked: list(version["sources"][kind]) for kind, (asked, _) in KINDS.items()}
     metadata |= {"id": document["id"], "ref": f"{owner}/{slug}", "title": document["title"], "author": owner, "slug": slug}
-    metadata |= {"currentVersionNumber": len(document["versions"])}
+    metadata |= {"currentVersionNumber": version["number"]}
     kind = {"language": document["language"], "kernelType": document["kernelType"]}
     return {"metadata": metadata | kind, "blob": kind | {"source": source.read_text(encoding="utf-8"), "slug": slug}}
 
 
 def list_kernels(service, body, fault):
     """The kernels, the last pushed first; a `search` keeps those whose name holds it."""
-    found = [
-        {"ref": f"{owner}/{slug}", "title": document["title"], "author": owner, "lastRunTime": document["versions"][-1]["created"]}
+    kept = [
+        (document["versions"][-1], owner, slug, document["title"])
         for owner, slug, document in service.store.kernels()
         if body.get("search", "") in slug and body.get("user") in (None, "", owner)
     ]
-    found.sort(key=lambda kernel: kernel["lastRunTime"], reverse=True)
+    kept.sort(key=lambda each: each[0]["order"], reverse=True)
+    found = [
+        {"ref": f"{owner}/{slug}", "title": title, "author": owner, "lastRunTime": version["created"]}
+        for version, owner, slug, title in kept
+    ]
     size = body.get("pageSize") or 20
     # Pages are asked for by token or by number.
     token = body.get("pageToken") or str((body.get("page", 1) - 1) * size)
@@ -170,7 +188,7 @@ def list_kernels(service, body, fault):
 
 def get_kernel_session_status(service, body, fault):
     """How the latest version stands, whatever version is asked for."""
-    *_, version = _found(service, body | {"kernelSlug": body.get("kernelSlug", "").split("/")[0], "versionLabel": None})
+    *_, version = _found(service, body)
     if fault and fault.kind == faults.ERROR:
         return {"status": "ERROR", "failureMessage": fault.details.get("message", "Your notebook tried to allocate more memory")}
     return {"status": version["status"], "failureMessage": version["failure"]}

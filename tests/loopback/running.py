@@ -12,10 +12,11 @@ from siim_kernel.errors import SiimKernelError
 from tests.loopback import competitions
 from tests.loopback.kernels import log_text
 
-# Where a source is mounted: until 2025, and in pushes since.
+# Where a source is mounted: until 2025, in pushes since, and where kernels have kept their old place.
 LAYOUTS = {
     "old": {"dataset": "{slug}", "kernel": "{slug}", "competition": "{slug}"},
     "new": {"dataset": "datasets/{owner}/{slug}", "kernel": "notebooks/{owner}/{slug}", "competition": "competitions/{slug}"},
+    "mixed": {"dataset": "datasets/{owner}/{slug}", "kernel": "{slug}", "competition": "competitions/{slug}"},
 }
 CODE_FILES = {"script": "script.py", "notebook": "__notebook__.ipynb"}
 
@@ -57,7 +58,7 @@ def run_queued(service, runner=None, layout="new", only=None):
     done = []
     while (chosen := _next(service, only)) is not None:
         owner, slug, number = chosen
-        _mark(service, owner, slug, number, status="RUNNING")
+        mark(service, owner, slug, number, status="RUNNING")
         place = service.store.kernel_folder(owner, slug) / str(number)
         # Whatever goes wrong here, the version is not left running for ever.
         result = {"status": "ERROR", "failure": "the runner broke", "seconds": 0.0, "log": log_text(())}
@@ -75,7 +76,7 @@ def run_queued(service, runner=None, layout="new", only=None):
 def _next(service, only):
     with service.lock:
         queued = [
-            (version["created"], owner, slug, version["number"])
+            (version["order"], owner, slug, version["number"])
             for owner, slug, document in service.store.kernels()
             for version in document["versions"]
             if version["status"] == "QUEUED" and only in (None, f"{owner}/{slug}")
@@ -86,10 +87,11 @@ def _next(service, only):
 def _end(service, owner, slug, number, result):
     place = service.store.kernel_folder(owner, slug) / str(number)
     (place / "log.json").write_text(result["log"], encoding="utf-8")
-    _mark(service, owner, slug, number, **{name: result[name] for name in ("status", "failure", "seconds")})
+    mark(service, owner, slug, number, **{name: result[name] for name in ("status", "failure", "seconds")})
 
 
-def _mark(service, owner, slug, number, **facts):
+def mark(service, owner, slug, number, **facts):
+    """Changes facts of a version."""
     with service.lock:
         document = service.store.kernel(owner, slug)
         document["versions"][number - 1] |= facts
@@ -141,7 +143,7 @@ def _session(service, owner, slug, number, runner, layout, instead, output):
         # What a failed session leaves is not kept.
         shutil.move(working, output)
     shutil.rmtree(session)
-    told = log_text([(result.seconds, line) for line in lines])
+    told = log_text([(result.seconds, line) for line in lines]) if lines else ""
     status = "COMPLETE" if result.ok else "ERROR"
     return {"status": status, "failure": None if result.ok else result.outcome, "seconds": result.seconds, "log": told}
 

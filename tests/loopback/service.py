@@ -11,6 +11,7 @@ Nothing here reaches another host, and the client cannot either: it is given thi
 import contextlib
 import hashlib
 import http.server
+import math
 import os
 import sys
 import threading
@@ -25,6 +26,7 @@ from tests.loopback.store import Store, files_below
 USER = "ada-example"
 KEY = "0123loopback0key0that0nobody0else0has0456"
 TOKEN = "KGAT_0123loopback0token0that0nobody0else0has"
+LONGEST_SLEEP = 0.02  # seconds that the warm client pauses at most before it tries again
 POLL = 0.1  # seconds between two looks for queued kernels
 
 
@@ -48,6 +50,11 @@ class Service:
 
     polls_until_ready     questions for a data set's status that are answered "not yet" after each version
     polls_until_scored    lists of submissions in which a new one is still pending
+    polls_until_listed    questions that are answered as if a kernel's version, a data set's version or a submission had not come:
+                          GetKernel, GetDataset (of a new data set: GetDatasetStatus) and ListSubmissions
+    descriptions          how submissions' descriptions are told: verbatim, cut, or replaced by words of the service's own
+    tells_machine         whether GetKernel tells of enable_gpu and machine_shape
+    tokens                {access token: its owner}
     gpu_sessions          how many GPU sessions may be queued or running at once
     gpu_hours             the week's GPU hours
     gpu_hours_before      those of them used before
@@ -59,12 +66,14 @@ class Service:
         self.store = Store(folder)
         self.store.folder.mkdir(parents=True, exist_ok=True)
         self.user, self.key, self.token = user, key, token
-        self.polls_until_ready = self.polls_until_scored = 0
+        self.polls_until_ready = self.polls_until_scored = self.polls_until_listed = 0
+        self.descriptions, self.tells_machine = "verbatim", True
+        self.tokens, self.acting = {token: user}, user
         self.gpu_sessions, self.gpu_hours, self.gpu_hours_before = 2, 30.0, 0.0
         self.own_output_as_source = False
         self.quota_refresh = "2030-01-05T00:00:00.000Z"
         self.faults, self.log, self.competitions = faults.Faults(), [], {}
-        self.dataset_polls, self.downloads, self.errors = {}, {}, []
+        self.dataset_polls, self.unlisted, self.downloads, self.errors = {}, {}, {}, []
         self.lock = threading.RLock()
         self._server = None
 
@@ -103,7 +112,7 @@ class Service:
             # requests looks at the names in capitals where those in small letters are empty.
             **{name.upper(): value for name, value in proxies.items()},
             **{"KAGGLE_API_ENVIRONMENT": "LOCALHOST", "KAGGLE_CONFIG_DIR": str(home / ".kaggle")},
-            **{"KAGGLE_USERNAME": self.user, "KAGGLE_KEY": self.key},
+            **{"KAGGLE_USERNAME": self.user, "KAGGLE_KEY": self.key, warm.LONGEST_SLEEP: str(LONGEST_SLEEP)},
         }
 
     def url(self, *parts):
@@ -128,13 +137,25 @@ class Service:
         facts = {"title": slug, "subtitle": None, "licenseName": "other", "isPrivate": True}
         return self.store.save_dataset_version(owner, slug, facts, tokens)
 
-    def give_kernel(self, ref, output=None, text="", **fields):
-        """Lays a kernel, or its next version, as if pushed; with `output` (name -> text or bytes) also as if run."""
+    def give_kernel(self, ref, output=None, text="", status=None, **fields):
+        """Lays a kernel, or its next version, as if pushed; with `output` (name -> text or bytes) also as if run.
+
+        status  what its session is said to be, whatever it left. No GPU session or hour is asked for
+        """
         kind = {"language": "python", "kernelType": "script", "enableInternet": False}
         body = kind | {"slug": ref, "newTitle": ref.split("/")[1], "text": text} | fields
-        number = kernels.save_kernel(self, body, None)["versionNumber"]
+        owner = ref.split("/")[0]
+        before = self.acting, self.gpu_sessions, self.gpu_hours
+        self.acting, self.gpu_sessions, self.gpu_hours = owner, math.inf, math.inf
+        try:
+            number = kernels.save_kernel(self, body, None)["versionNumber"]
+        finally:
+            self.acting, self.gpu_sessions, self.gpu_hours = before
+        self.unlisted.pop(("kernel", *ref.split("/")), None)
         if output is not None:
             self.finish_kernel(ref, output)
+        if status is not None:
+            running.mark(self, *ref.split("/"), number, status=status)
         return number
 
     def inject(self, method, kind, times=1, **options):
@@ -205,6 +226,21 @@ class Service:
             raise errors[0]
 
     # --- for the answers
+
+    def still_unlisted(self, kind, owner, slug, ask=True):
+        """Whether the latest version of a kernel or data set is not told of yet; `ask`: this question counts."""
+        left = self.unlisted.get((kind, owner, slug), 0)
+        if left and ask:
+            self.unlisted[kind, owner, slug] = left - 1
+        return left > 0
+
+    def list_all(self):
+        """From now on everything that has come is told of."""
+        with self.lock:
+            self.polls_until_listed = 0
+            self.unlisted.clear()
+            for document in self.submissions():
+                self.store.save_submission(document | {"unlisted": 0})
 
     def note(self, request):
         """Keeps a request in the log."""

@@ -62,9 +62,10 @@ def found(service, ref, version=1):
                 f"notebooks/{FIRST}/made/x",
             ),
         ),
+        ("mixed", ("competitions/siim-covid19-detection/sample_submission.csv", f"datasets/{DATASET}/a.txt", "first-kernel/made/x")),
     ],
 )
-def test_sources_are_mounted_in_both_layouts(service, kaggle, hidden_set, tmp_path, layout, places):
+def test_sources_are_mounted_in_all_layouts(service, kaggle, hidden_set, tmp_path, layout, places):
     service.give_dataset(DATASET, {"a.txt": "data"})
     service.give_kernel(FIRST, {"made/x": "made"})
     push(

@@ -35,7 +35,7 @@ def receive(handler, parts):
             file.write(piece)
     if path.stat().st_size != facts["size"]:
         handler.cut(faults.UPLOAD, facts["name"], None, "came short")
-    fault = handler.service.faults.take(faults.UPLOAD, facts["name"])
+    fault = handler.met = handler.service.faults.take(faults.UPLOAD, facts["name"])
     if fault is not None and (fault.kind == faults.RESET or fault.status):
         # What a broken connection, or a service that is away for a moment, has taken so far can be gone on from.
         os.truncate(path, facts["size"] // 2 if fault.kind in (faults.RESET, "503") else 0)

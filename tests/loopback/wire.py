@@ -33,7 +33,9 @@ NO_LINGER = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 @dataclass(frozen=True)
 class Request:
-    """A request that came: its method or kind of transfer, what it is about, its body, and the answer's status or the fault.
+    """A request that came: its method or kind of transfer, what it is about, its body, the answer's status, and the fault it met.
+
+    A connection that was cut, or an answer that broke off, has the fault's kind as its status.
 
     No header is kept, and no body that holds a token: the log has no secret.
     """
@@ -42,6 +44,7 @@ class Request:
     label: str
     body: dict | None
     status: int | str
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """One connection; `server.service` is the `Service`."""
 
     protocol_version = "HTTP/1.1"
+    met = None  # the fault that the present request met
 
     @property
     def service(self):
@@ -85,6 +89,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._within(lambda parts: transfers.serve(self, parts))
 
     def _within(self, act):
+        self.met = None
         address = urllib.parse.urlsplit(self.path)
         if address.netloc not in ("", "localhost", f"127.0.0.1:{self.server.server_port}"):
             self._refuse_stranger(address.netloc)
@@ -109,13 +114,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.refuse(name, "", body, Refusal(404, f"no method {'/'.join(parts)}"))
             return
         label = " ".join(value for key, value in body.items() if isinstance(value, str) and key != "text")
-        if not self._known():
+        who = self._known()
+        if who is None:
             self.refuse(name, label, body, Refusal(401, "Unauthenticated"))
             return
         fault = self.fault(name, label, body)
         try:
             with self.service.lock:
-                answer = METHODS[name][1](self.service, body, fault)
+                self.service.acting = who
+                try:
+                    answer = METHODS[name][1](self.service, body, fault)
+                finally:
+                    self.service.acting = self.service.user
         except Refusal as refusal:
             self.refuse(name, label, body, refusal)
             return
@@ -128,23 +138,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _introspect(self, body):
         """Whose token this is."""
         fault = self.fault(INTROSPECT, "", None)
-        if body.get("token") != self.service.token:
+        owner = self.service.tokens.get(body.get("token"))
+        if owner is None:
             self.refuse(INTROSPECT, "", None, Refusal(401, "The token is not known"))
             return
         self.cut_after(fault, INTROSPECT, "", None)
-        self.answer(INTROSPECT, "", None, 200, {"active": True, "username": self.service.user}, fault)
+        self.answer(INTROSPECT, "", None, 200, {"active": True, "username": owner}, fault)
 
     def _known(self):
+        """The user whose token or key comes with the request, None for no known one."""
         kind, _, secret = self.headers.get("Authorization", "").partition(" ")
         if kind == "Bearer":
-            return secret == self.service.token
-        return kind == "Basic" and base64.b64decode(secret).decode() == f"{self.service.user}:{self.service.key}"
+            return self.service.tokens.get(secret)
+        right = kind == "Basic" and base64.b64decode(secret).decode() == f"{self.service.user}:{self.service.key}"
+        return self.service.user if right else None
 
     # --- answers and faults
 
     def keep(self, method, label, body, status):
         """Notes the request in the log, before it is answered."""
-        self.service.note(Request(method, label, body, status))
+        self.service.note(Request(method, label, body, status, self.met.kind if self.met else ""))
 
     def answer(self, method, label, body, status, answer, fault=None, headers=None):
         """An answer in JSON, broken off where the fault says so."""
@@ -161,7 +174,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def fault(self, method, label, body):
         """The fault that hits this request, if any; where it leaves nothing to be done, the request is over."""
-        fault = self.service.faults.take(method, label)
+        fault = self.met = self.service.faults.take(method, label)
         if fault is not None and (fault.status or fault.kind == faults.RESET):
             self.fail(fault, method, label, body)
         return fault
