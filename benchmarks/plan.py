@@ -21,9 +21,9 @@ from siim_kernel.recipes.catalogue import by_name
 from siim_kernel.recipes.recipe import Phase
 
 ROUNDS = 3
-STUDIES, SCALE = 200, 0.08  # of the made competition
-REAL = ("--limit", 200, "--long-side", 256)  # films of the real one
-EPOCHS = 4  # of each phase: what the first takes longer than the others is compilation
+STUDIES, SCALE = 400, 0.08  # of the made competition
+REAL = ("--long-side", 256)  # films of the real one
+EPOCHS = 6  # of each phase: what the first takes longer than the others is compilation
 
 
 def run(settings):
@@ -47,10 +47,9 @@ def run(settings):
 
 
 def _short():
-    """The recipe `tiny`, twice as wide, in two phases of a few epochs."""
-    tiny = replace(by_name("tiny"), width=0.5)
+    """The recipe `small` in two phases of a few epochs."""
     phases = [Phase(epochs=EPOCHS, trainable=part, optimizer="adam", learning_rate=1e-3) for part in ("head", "all")]
-    return replace(tiny, name="bench-plan", phases=tuple(phases))
+    return replace(by_name("small"), name="bench-plan", phases=tuple(phases))
 
 
 def _round(recipe, folder, number):

@@ -21,7 +21,7 @@ NOT_AS_SENT = "stops, sent once, not as it was sent"
 UNSURE = "stops, there all the same, says so, and given again sends nothing"
 GONE = "stops, there all the same"  # nothing to be mended by giving it again
 MAYBE = (
-    r"was sent and may (have arrived|be spent)|was sent and it may have arrived|version \d+ was confirmed"
+    r"may have arrived|may be spent|version \d+ was confirmed"
     r"|the upload was confirmed|version \d+ is ready, but cannot be compared|submission \d+ of \S+ is there, but its score cannot be read"
 )
 
@@ -195,7 +195,7 @@ def _submitted():
     rows += _rows(SUBMIT, "GetKernelSessionStatus", ("error",), REFUSED, "is ERROR.*push it")
     rows += _rows(SUBMIT, "ListSubmissions GetSubmissionLimits", (500,), REFUSED, "500", times=99)
     for kind in (400, 429, 500):
-        rows += _rows(SUBMIT, "CreateCodeSubmission", (kind,), NOT_DONE, f"not submitted.*{kind}")
+        rows += _rows(SUBMIT, "CreateCodeSubmission", (kind,), NOT_DONE, f"(not submitted|is not confirmed): {kind}")
     rows += _rows(SUBMIT, "CreateCodeSubmission", ("reset",), NOT_DONE, "not submitted|may be spent")
     rows += _rows(SUBMIT, "CreateCodeSubmission", ("reset-after", "truncated"))
     rows += _rows(SUBMIT, "CreateCodeSubmission", ("failed",), GONE, "ended as an error")

@@ -20,7 +20,6 @@ WAITS = (1, 4, 15)  # seconds before a question is asked again
 PAGE, MOST_PAGES = 200, 100
 NOTHING = re.compile(r"^(No files found|No submissions found|Not found|No quota information available)\b", re.MULTILINE)
 ABSENT = re.compile(r"\b(403|404) Client Error|Permission '[\w.]+' was denied|Cannot access kernel '")
-REFUSED = re.compile(r"\b4(?!29|08)\d\d Client Error")
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Client(Command):
                 break
             elif absent and ABSENT.search(answer.out + answer.err):
                 return absent[0]
-            elif REFUSED.search(answer.out + answer.err):
+            elif answer.refused:
                 break
             if wait is not None:
                 self.sleep(wait)

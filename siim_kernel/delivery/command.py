@@ -19,6 +19,7 @@ INSTALL = f"pip install kaggle=={VERSION} six"
 # Every KAGGLE_ variable becomes a setting of the client (a competition, a folder, a proxy), so no others are passed on.
 PASSED = ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR", "KAGGLE_API_ENVIRONMENT")
 TIMED_OUT = 124
+REFUSED = re.compile(r"\b4(?!29|08)\d\d Client Error")  # 408 and 429 may pass when asked again
 CHATTER = ("Starting upload", "Upload successful", "Traceback", "File ", "^", "Output file downloaded", "Kernel log downloaded")
 
 
@@ -35,6 +36,11 @@ class Answer:
         """Whether Kaggle, or the client by itself, found no valid token. (An access token that is refused makes it a traceback.)"""
         told = self.out + self.err
         return self.code != 0 and ("Authentication required to call the Kaggle API" in told or "401 Client Error" in told)
+
+    @property
+    def refused(self):
+        """Whether Kaggle said clearly that it did not do it: no valid token, or an error of the 4xx kind that no retry mends."""
+        return self.refused_login or (self.code != 0 and bool(REFUSED.search(self.out + self.err)))
 
     @property
     def reason(self):

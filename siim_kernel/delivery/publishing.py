@@ -63,7 +63,8 @@ def publish(client, folder, message="new files", say=print):
     if state is None and said_yes:
         raise DeliveryError(f"{ref}: the upload was confirmed, and no new version shows after {PATIENCE / 3600:.0f} h; {again}")
     if state is None:
-        raise DeliveryError(f"{ref}: nothing new arrived: {answer.reason}. Run the same command again")
+        late = "" if answer.refused or "error:" in answer.out else "; it may have arrived all the same, and not show yet"
+        raise DeliveryError(f"{ref}: nothing new arrived: {answer.reason}{late}. Run the same command again: it compares first")
     if state.status not in ("ready", *FAILED):
         raise DeliveryError(f"{ref}: version {state.version} exists, still {state.status!r} after {PATIENCE / 3600:.0f} h; {again}")
     if state.status != "ready":

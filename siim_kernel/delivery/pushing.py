@@ -68,7 +68,8 @@ def push(client, folder, say=print, hours=1.0, work=None, offline=True, record=N
     with after_sending(f"{ref}: the push was sent and {arrived}, but it cannot be read back. {look}"):
         there = _read_back(client, ref, stamp)
     if there is None:
-        what = f"version {said[1]} was confirmed, but cannot be read back" if said else "nothing arrived"
+        late = "" if answer.refused else "; it may have arrived all the same, and not show yet"
+        what = f"version {said[1]} was confirmed, but cannot be read back" if said else f"nothing arrived{late}"
         raise DeliveryError(f"{ref}: {what}: {answer.reason}. {look}")
     version = sent.number
     if wrong := differences(fields, there):

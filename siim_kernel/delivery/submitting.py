@@ -3,7 +3,7 @@
 import datetime
 import re
 
-from siim_kernel.delivery.client import REFUSED, after_sending
+from siim_kernel.delivery.client import after_sending
 from siim_kernel.delivery.fetching import COMPLETE, RUNNING
 from siim_kernel.errors import DeliveryError
 
@@ -82,12 +82,13 @@ def submit(client, ref, version, record, competition, message="siim-kernel", aga
             f"Kaggle answered {answer.out.strip()!r}, but the list of submissions has none of {mark}. It was sent and may be spent: look "
             f"there before you try again. {SAFE}"
         )
-    refused = answer.code and (answer.refused_login or REFUSED.search(answer.out + answer.err))
-    if refused:
+    page = f"Or submit the version on its page: https://www.kaggle.com/code/{ref}"
+    if answer.refused:
         record.remove()
+        raise DeliveryError(f"{competition}: not submitted: {answer.reason}. {page}")
     raise DeliveryError(
-        f"{competition}: not submitted: {answer.reason}. The list of submissions has none of {mark}. Look there before you try again, or "
-        f"submit the version on its page: https://www.kaggle.com/code/{ref}" + ("" if refused else f". {SAFE}")
+        f"{competition}: {mark} is not confirmed: {answer.reason}. The list of submissions has none of it, but it was sent and may be "
+        f"spent: look there before you try again. {SAFE}. {page}"
     )
 
 

@@ -83,7 +83,9 @@ def test_a_submission_whose_answer_is_lost_is_found_in_the_list_and_not_sent_aga
 @pytest.mark.parametrize("kind", [400, 500, "reset"])
 def test_a_submission_that_did_not_arrive_is_an_error_and_not_sent_again(desk, kind):
     desk.service.inject("CreateCodeSubmission", kind)
-    with pytest.raises(DeliveryError, match="not submitted: .*Look there before you try again"):
+    with pytest.raises(
+        DeliveryError, match=r"not submitted: 400" if kind == 400 else "is not confirmed: .*may be spent: look there before"
+    ):
         submit(desk)
     assert len(desk.service.requests("CreateCodeSubmission")) == 1
     assert record(desk).exists() == (kind != 400), "an attempt is kept in mind unless it was refused"
@@ -95,7 +97,7 @@ def test_a_submission_that_did_not_arrive_is_an_error_and_not_sent_again(desk, k
 def test_the_submission_of_before_is_not_taken_for_another_that_did_not_arrive(desk):
     submit(desk)
     desk.service.inject("CreateCodeSubmission", 500)
-    with pytest.raises(DeliveryError, match="not submitted"):
+    with pytest.raises(DeliveryError, match="is not confirmed"):
         submit(desk, again=True)
     assert len(desk.service.submissions()) == 1
 
@@ -208,7 +210,7 @@ def by_hand(desk, ref, description="Version 1"):
 
 def test_several_that_may_be_it_are_named_and_nothing_is_spent(desk):
     desk.service.inject("CreateCodeSubmission", "reset")
-    with pytest.raises(DeliveryError, match="not submitted"):
+    with pytest.raises(DeliveryError, match="is not confirmed"):
         submit(desk)
     for ref in (501, 502):
         by_hand(desk, ref)
@@ -220,7 +222,7 @@ def test_several_that_may_be_it_are_named_and_nothing_is_spent(desk):
 
 def test_a_submission_of_another_version_is_not_taken_for_this_one(desk):
     desk.service.inject("CreateCodeSubmission", "reset")
-    with pytest.raises(DeliveryError, match="not submitted"):
+    with pytest.raises(DeliveryError, match="is not confirmed"):
         submit(desk)
     by_hand(desk, 501, f"siim-kernel [{desk.ref} v7]")
     assert submit(desk)["ref"] != 501
