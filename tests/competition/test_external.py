@@ -442,7 +442,7 @@ def test_the_kernel_on_both_layouts_of_kaggle(published, tmp_path, monkeypatch, 
     monkeypatch.setattr(catalogue, "RECIPES", (replace(main.SMALL, name="thesis-union", pixels=PixelRecipe(size=16)),))
     monkeypatch.setattr(kernels, "cores", lambda: 1)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)  # pip: the package is here
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))  # pip: the package is here
     runpy.run_path(str(CHECKOUT / "train_kernels/external_images/external_images.py"), run_name="__main__")
     said = capsys.readouterr().out
     assert "3 covid_19, 3 LO, 3 NORMAL, 3 VIRALNEU" in said
