@@ -585,7 +585,7 @@ def test_a_training_kernel_needs_one_file_of_weights(phantom, images, tmp_path, 
     with pytest.raises(MountError, match="weights is not mounted"):
         on_kaggle.train(root, tmp_path / "working", **arguments)
     (root / "weights" / "deep").mkdir(parents=True)
-    with pytest.raises(MountError, match="it holds none"):
+    with pytest.raises(MountError, match="it holds nothing"):
         on_kaggle.train(root, tmp_path / "working", **arguments)
     (root / "weights" / "deep" / "a.h5").write_bytes(b"")
     with pytest.raises(RecipeError, match="a.h5 do not fit"):
